@@ -136,9 +136,8 @@ impl Session {
         match self.output.into_error().or(write_error) {
             // The reader closed stdout on purpose, as `head` does.
             Some(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                if result.signal.is_none() && result.exit.is_none() {
-                    exit = Exit::StdoutClosed;
-                }
+                let is_known = result.signal.is_some() || result.exit.is_some();
+                exit = if is_known { exit } else { Exit::StdoutClosed };
             }
             Some(error) => {
                 stderr::line(&format!("cce-job: cannot write to stdout: {error}"));

@@ -72,12 +72,6 @@ impl Flags {
         self.has_deadline
     }
 
-    /// Returns the flags without one of them.
-    pub(crate) fn without(&self, flag: &str) -> Self {
-        let words = self.words.iter().filter(|word| *word != flag).cloned().collect();
-        Self { words, ..*self }
-    }
-
     /// Returns the command line that continues the waits.
     pub(crate) fn next_command(&self, waits: &NextWaits<'_>, limit: NextLimit) -> String {
         let mut words = vec!["cce-job".to_owned(), "wait".to_owned()];

@@ -220,10 +220,18 @@ impl Session {
         self.progress = ProgressDisplay::None;
         if result.stop_condition_met && self.stop_condition == StopCondition::Any {
             result.unfinished.clear();
+            result.resumable.clear();
         }
-        // Their results are printed, so the next command does not wait for them again.
+        // The other results are printed, so the next command does not wait for these jobs again. If
+        // none is still running, the same command can be run again after the cause of the error is
+        // fixed.
+        let waits = result.unfinished.len() + result.finished.len();
         result.finished.clear();
-        self.save_last_checkpoints(&result).await;
+        if !result.resumable.is_empty() {
+            result.unfinished.retain(|index, _| result.resumable.contains(index));
+        }
+        let has_removed = result.unfinished.len() < waits;
+        self.save_last_checkpoints(&result, has_removed).await;
         (self, result)
     }
 
@@ -354,17 +362,20 @@ impl Session {
         }
     }
 
-    /// Saves all checkpoints after the last wait has finished.
-    async fn save_last_checkpoints(&mut self, result: &SessionResult) {
+    /// Saves all checkpoints after the last wait has finished. `has_removed` is whether the file may
+    /// contain others.
+    async fn save_last_checkpoints(&mut self, result: &SessionResult, has_removed: bool) {
         self.finish_save().await;
         let has_unfinished = !result.unfinished.is_empty();
-        if let Some(file) = self.checkpoints.as_mut().filter(|_| has_unfinished) {
+        if let Some(file) = self.checkpoints.as_mut().filter(|_| has_unfinished && !has_removed)
+        {
             file.start_save_rest();
             self.finish_save().await;
         }
         // If there are no unfinished waits, this removes the file.
         let Some(file) = &mut self.checkpoints else { return };
-        if file.written_path().is_none() || file.needs_all() || !has_unfinished {
+        if file.written_path().is_none() || file.needs_all() || !has_unfinished || has_removed
+        {
             file.start_save_all(ended(result).collect());
             self.finish_save().await;
         }

@@ -27,11 +27,10 @@ const MAX_ROWS: usize = 100;
 ///
 /// # Errors
 ///
-/// Returns an error if the text is not a duration, or is less than a second, in which no job may be
-/// read.
+/// Returns an error if the text is not a duration, or is so short that no job could be read.
 pub(crate) fn parse_at_most(text: &str) -> anyhow::Result<DurationArg> {
     let span: DurationArg = text.parse()?;
-    anyhow::ensure!(span.0 >= Duration::from_secs(1), "must be at least 1s");
+    anyhow::ensure!(span.0 >= Duration::from_millis(100), "must be at least 100ms");
     Ok(span)
 }
 

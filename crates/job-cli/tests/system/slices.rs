@@ -2,7 +2,7 @@
 //! service.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     process::{Command, Stdio},
     sync::Arc,
     time::Duration,
@@ -90,19 +90,19 @@ async fn twenty_slices_have_the_outcome_of_one_wait() {
         sim
     };
     let cases: [(_, Box<dyn Fn() -> Sim>, _, _); 6] = [
-        ("succeeds", Box::new(|| clock(job(110))), "--timeout 1h", 0),
-        ("fails", Box::new(|| clock(job(110).with_failure("sold out"))), "--timeout 1h", 5),
+        ("succeeds", Box::new(|| clock(job(110))), "--timeout 1m", 0),
+        ("fails", Box::new(|| clock(job(110).with_failure("sold out"))), "--timeout 1m", 5),
         (
             "is ready",
             Box::new(|| {
                 let objects = ObjectPlan::ready_after(Duration::from_secs(5));
                 clock(job(50)).default_object_plan(objects)
             }),
-            "--until ready --timeout 1h",
+            "--until ready --timeout 1m",
             0,
         ),
         // The service deletes the job at its end. What it made is known from the state only.
-        ("is deleted", Box::new(deleted), "--until ready --timeout 1h", 0),
+        ("is deleted", Box::new(deleted), "--until ready --timeout 1m", 0),
         ("takes too long", Box::new(|| clock(job(600))), "--timeout 9s", 3),
         ("is never read", Box::new(unavailable), "--timeout 9s", 6),
     ];
@@ -122,7 +122,9 @@ async fn twenty_slices_have_the_outcome_of_one_wait() {
         let [whole] = &whole[..] else { panic!("{whole:?}") };
         let last = calls.last().unwrap();
         let slices = u32::try_from(calls.len()).unwrap() - 1;
-        println!("{name}: {one} requests in one wait, {sliced} in {slices} slices and a last call");
+        // The figures, if the test runs with `--no-capture`.
+        let line = format!("{name}: {one} requests in one wait, {sliced} in {slices} slices\n");
+        std::io::stderr().write_all(line.as_bytes()).unwrap();
         assert_eq!((whole.code, last.code), (Some(code), Some(code)), "{name}: {whole:?} {last:?}");
         assert_eq!(outcome(last), outcome(whole), "{name}");
         assert!((12..=40).contains(&slices), "{name}: {slices} slices");
@@ -169,7 +171,7 @@ async fn the_next_command_names_what_is_still_running() {
     for (rest, code, jobs) in [
         (format!("JOB {failed} {ended}"), 5, vec![job.as_str()]),
         (format!("{ended} JOB"), 8, vec![&job]),
-        (format!("JOB --from reply.json"), 8, vec![&job, slow.as_str()]),
+        ("JOB --from reply.json".to_owned(), 8, vec![&job, slow.as_str()]),
         ("JOB 'a b'".into(), 8, vec![&job, "a b"]),
         (format!("--any JOB {slow}"), 8, vec![&job, slow.as_str()]),
     ] {
