@@ -105,6 +105,14 @@ impl Hints {
         if exit == Exit::Deadline && error.snapshot().is_some() {
             return None;
         }
+        // The settings are not the reason. The message contains the service's answer.
+        let is_temporary = error.last_error().is_some_and(|error| {
+            matches!(error.kind, FetchErrorKind::Status(_))
+                && matches!(error.class, ErrorClass::Transient | ErrorClass::Throttled)
+        });
+        if error.kind() == WaitErrorKind::DeadlineExceeded && is_temporary {
+            return None;
+        }
         if exit == Exit::NotFound && error.checkpoint().machine().has_no_job() {
             return Some(
                 "Check the ids of the cluster and the node, the project and the region.\n\

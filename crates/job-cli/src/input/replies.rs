@@ -9,7 +9,7 @@ use job_model::{
     reply::{ForeignBody, SubmissionError},
 };
 
-use super::{ids::parse_id, text};
+use super::{ids::parse_id, submitted::Submitted, text};
 
 /// Why an input has no job id, and what to do about it. Contains no part of the input, except the
 /// code and the message of an error, and the title of an HTML page.
@@ -42,14 +42,14 @@ const TEXT_HINT: &str = "Give the reply as JSON, or only the id. With `curl -w`,
 const NO_REPLY_HINT: &str =
     "curl prints the status 000 if it gets no reply; `curl -sS` shows the reason.";
 
-/// Reads the job ids of an input, in its order.
-pub(super) fn read_submitted_ids(bytes: &[u8]) -> Result<Vec<JobId>, Problem> {
+/// Reads the submitted jobs of an input, in its order.
+pub(super) fn read_submitted(bytes: &[u8]) -> Result<Vec<Submitted>, Problem> {
     let bytes = text::decode(bytes);
     if let Some((what, hint)) = text::describe_binary(&bytes) {
         return Err(Problem::new(anyhow!(what), hint));
     }
     let mut parts = Parts::new(&bytes).peekable();
-    let mut ids = Vec::new();
+    let mut jobs = Vec::new();
     let (mut is_first, mut status) = (true, None);
     while let Some((line, part)) = parts.next() {
         // The status is in the headers before a reply, or printed after it.
@@ -68,11 +68,9 @@ pub(super) fn read_submitted_ids(bytes: &[u8]) -> Result<Vec<JobId>, Problem> {
                 status = Some(found);
                 continue;
             }
-            Part::Json(reply) => read_reply(reply, of_reply).map(|id| ids.push(id)),
-            Part::Array(elements) => read_array(elements).map(|found| ids.extend(found)),
-            Part::Id(id) => {
-                parse_id(&id).map(|id| ids.push(id)).map_err(|error| Problem::new(error, ""))
-            }
+            Part::Json(reply) => read_reply(reply, of_reply).map(|job| jobs.push(job)),
+            Part::Array(elements) => read_array(elements).map(|found| jobs.extend(found)),
+            Part::Id(id) => read_id(&id).map(|job| jobs.push(job)),
             Part::Page(page) => Err(page_problem(page, of_reply)),
             Part::Text(text) => Err(text_problem(&text)),
         };
@@ -84,8 +82,8 @@ pub(super) fn read_submitted_ids(bytes: &[u8]) -> Result<Vec<JobId>, Problem> {
         })?;
         is_first = false;
     }
-    match (ids.is_empty(), status) {
-        (false, _) => Ok(ids),
+    match (jobs.is_empty(), status) {
+        (false, _) => Ok(jobs),
         (true, None) => Err(Problem::new(anyhow!("it is empty"), EMPTY_HINT)),
         (true, Some(0)) => Err(Problem::new(anyhow!("the API call got no reply"), NO_REPLY_HINT)),
         (true, Some(status @ 400..)) => Err(Problem::new(
@@ -99,11 +97,16 @@ pub(super) fn read_submitted_ids(bytes: &[u8]) -> Result<Vec<JobId>, Problem> {
     }
 }
 
-/// Reads the id of a reply that is a JSON object.
-fn read_reply(reply: &[u8], status: Option<u16>) -> Result<JobId, Problem> {
+/// Reads an id that stands by itself.
+fn read_id(id: &str) -> Result<Submitted, Problem> {
+    parse_id::<JobId>(id).map(Submitted::from).map_err(|error| Problem::new(error, ""))
+}
+
+/// Reads a reply that is a JSON object.
+fn read_reply(reply: &[u8], status: Option<u16>) -> Result<Submitted, Problem> {
     let error = match JobId::from_submission(reply) {
         // A reply with an id like `null` or one in quotation marks shows a mistake, too.
-        Ok(id) => return parse_id(id.as_str()).map_err(|error| Problem::new(error, "")),
+        Ok(id) => return read_id(id.as_str()).map(|job| job.with_resource_of(reply)),
         Err(error) => error,
     };
     // The most common cause is that the call failed. Then the reply contains the reason.
@@ -132,24 +135,24 @@ fn read_reply(reply: &[u8], status: Option<u16>) -> Result<JobId, Problem> {
     })
 }
 
-/// Reads the ids of an array of replies or of ids.
-fn read_array(elements: &[u8]) -> Result<Vec<JobId>, Problem> {
-    let mut ids = Vec::new();
+/// Reads the jobs of an array of replies or of ids.
+fn read_array(elements: &[u8]) -> Result<Vec<Submitted>, Problem> {
+    let mut jobs = Vec::new();
     for (index, (_, part)) in Parts::within_array(elements).enumerate() {
         let read = match part {
             Part::Json(reply) => read_reply(reply, None),
-            Part::Id(id) => parse_id(&id).map_err(|error| Problem::new(error, "")),
+            Part::Id(id) => read_id(&id),
             _ => Err(Problem::new(anyhow!("it is not a reply or an id"), "")),
         };
-        ids.push(read.map_err(|problem| Problem {
+        jobs.push(read.map_err(|problem| Problem {
             error: anyhow!("element {} of the array: {:#}", index + 1, problem.error),
             ..problem
         })?);
     }
-    if ids.is_empty() {
+    if jobs.is_empty() {
         return Err(Problem::new(anyhow!("the array is empty"), ""));
     }
-    Ok(ids)
+    Ok(jobs)
 }
 
 fn page_problem(page: &[u8], status: Option<u16>) -> Problem {

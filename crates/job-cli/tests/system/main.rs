@@ -27,4 +27,5 @@ mod certificates;
 mod access_keys;
 mod ci_runners;
 mod session;
+mod slices;
 mod support;

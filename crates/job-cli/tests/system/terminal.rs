@@ -185,7 +185,7 @@ async fn a_tree_at_three_sizes() {
         assert!(!screen.contains("CreateCluster"), "{screen}");
         if size.0 > 5 {
             // The next line contains paths, whose length differs between machines.
-            let hint = screen.split("to resume:").next().unwrap();
+            let hint = screen.split("to resume,").next().unwrap();
             shown += &format!("and after Ctrl-C\n{}", fixture.redact(hint));
         }
         assert!(!terminal.state.lock().unwrap().parser.screen().hide_cursor());

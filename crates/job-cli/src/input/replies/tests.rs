@@ -6,8 +6,8 @@ use super::*;
 
 /// Returns the ids, or the error with its hint.
 fn read(input: &[u8]) -> String {
-    match read_submitted_ids(input) {
-        Ok(ids) => ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+    match read_submitted(input) {
+        Ok(jobs) => jobs.iter().map(|job| job.id.as_str()).collect::<Vec<_>>().join(" "),
         Err(Problem { error, hint }) => {
             let hint = hint.map(|hint| format!("\n        {}", hint.replace('\n', "\n        ")));
             format!("error: {error:#}{}", hint.unwrap_or_default())
@@ -132,7 +132,7 @@ fn a_huge_input_is_read_in_linear_time() {
         ["{\"jobid\": \"job-00001\"}", "[", "{", "\"", "HTTP/1.1 200\n\n", "# a\n", "job-00001\n"]
     {
         let input = piece.repeat((8 << 20) / piece.len());
-        let _ = read_submitted_ids(input.as_bytes());
+        let _ = read_submitted(input.as_bytes());
     }
 }
 
