@@ -18,7 +18,7 @@ const DEFINING_COMMANDS: [&str; 2] = ["get", "wait"];
 
 /// The flags without a variable. They name what to wait for and when to stop, or print something
 /// else, so they belong to a single command line.
-const WITHOUT_VARIABLE: [&str; 13] = [
+const WITHOUT_VARIABLE: [&str; 12] = [
     "from",
     "cluster",
     "node",
@@ -27,15 +27,15 @@ const WITHOUT_VARIABLE: [&str; 13] = [
     "all",
     "any",
     "fail_fast",
-    "deadline",
     "print_id",
     "help",
     "version",
     "state",
 ];
 
-/// Flags that exclude each other without a rule of clap: `--raw` requires one value of `--output`.
-const EXCLUSIVE: (&str, &str) = ("raw", "output");
+/// Flags that exclude each other without a rule of clap. `--raw` requires one value of `--output`, and
+/// two time limits are an error.
+const EXCLUSIVE: [(&str, &str); 2] = [("raw", "output"), ("timeout", "deadline")];
 
 /// The values that turn off a flag without a value, as clap reads them.
 const OFF: [&str; 6] = ["0", "false", "f", "no", "n", "off"];
@@ -100,11 +100,11 @@ impl<'m> Variables<'m> {
         };
         let excludes = |one: &&Arg, other: &&Arg| {
             let pair = (one.get_id().as_str(), other.get_id().as_str());
-            let (raw, output) = EXCLUSIVE;
+            let is_exclusive = |one, other| EXCLUSIVE.contains(&(one, other));
             conflicts(one, other)
                 || conflicts(other, one)
-                || pair == (raw, output)
-                || pair == (output, raw)
+                || is_exclusive(pair.0, pair.1)
+                || is_exclusive(pair.1, pair.0)
         };
         let given: Vec<_> = flags.iter().filter(|flag| is_given(flag)).collect();
         let excluded = flags.iter().filter(|flag| given.iter().any(|one| excludes(flag, one)));

@@ -74,7 +74,6 @@ fn flags_have_variables_with_uniform_names() {
         "all",
         "any",
         "cluster",
-        "deadline",
         "fail-fast",
         "from",
         "help",

@@ -89,7 +89,13 @@ async fn variables_set_flags_that_are_not_given() {
     let service = session.endpoint();
     // The command line, the variables, the exit code, and a part of stdout or stderr.
     type Row<'r> = (&'r str, &'r [(&'r str, &'r str)], i32, &'r str);
-    let rows: [Row<'_>; 16] = [
+    let rows: [Row<'_>; 17] = [
+        (
+            "wait --endpoint SERVICE --schedule fixed:10ms -q --deadline 2999-01-01T00:00:00Z JOB",
+            &[("CCE_JOB_TIMEOUT", "0")],
+            0,
+            "succeeded",
+        ),
         ("get JOB", &[("CCE_JOB_ENDPOINT", &service)], 0, "CreateCluster"),
         ("get JOB", &[("CCE_JOB_ENDPOINT", &service), ("CCE_JOB_OUTPUT", "json")], 0, "{\"kind\""),
         (
