@@ -30,6 +30,11 @@ impl Axis {
         })
     }
 
+    /// Returns the axis that covers all of these.
+    pub(crate) fn from_axes(axes: impl Iterator<Item = Self>) -> Option<Self> {
+        Self::from_timestamps(axes.flat_map(|axis| [axis.from, axis.to]))
+    }
+
     pub(crate) const fn end(self) -> Timestamp {
         self.to
     }
@@ -55,8 +60,9 @@ impl Axis {
         let span = self.duration().as_secs_f64();
         let wide = TICK_INTERVALS_SECS.into_iter().map(Duration::from_secs);
         let step = wide.clone().find(|step| step.as_secs_f64() * 5.0 >= span);
-        // Above five weeks, a fifth of the range is round enough.
-        let step = step.unwrap_or_else(|| self.duration() / 5);
+        // Above five weeks, about a fifth of the range, in whole hours.
+        let step =
+            step.unwrap_or_else(|| Duration::from_secs(self.duration().as_secs() / 18_000 * 3_600));
         let moments = (0..=5).map(|number| step * number);
         let ticks = moments.map(|since| Tick {
             percent: if span > 0.0 { 100.0 * since.as_secs_f64() / span } else { 0.0 },

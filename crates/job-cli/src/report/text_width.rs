@@ -50,11 +50,7 @@ impl Font {
     }
 
     /// Returns the first characters that fit into `width`, with space for `…`.
-    fn fitting(
-        self,
-        chars: impl Iterator<Item = char>,
-        width: f64,
-    ) -> impl Iterator<Item = char> {
+    fn fitting(self, chars: impl Iterator<Item = char>, width: f64) -> impl Iterator<Item = char> {
         let mut rest = width - self.char_width('…');
         chars.take_while(move |c| {
             rest -= self.char_width(*c);
