@@ -304,3 +304,6 @@ impl Svg {
         self.lines.splice(0..0, lines);
     }
 }
+
+#[cfg(test)]
+mod tests;

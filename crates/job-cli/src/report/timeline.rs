@@ -182,7 +182,7 @@ fn job_rows(job: &Job, failing: Option<&[usize]>) -> Vec<TimelineRow> {
         rows.push(TimelineRow::new(depth, job, failing.is_some()));
         let mut steps: Vec<_> = job.sub_jobs().iter().enumerate().collect();
         steps.sort_by_key(|(_, step)| {
-            let start = step.created_at().or(step.updated_at());
+            let start = step.created_at().or_else(|| step.updated_at());
             (start.is_none(), start)
         });
         rest.extend(steps.into_iter().rev().map(|(index, step)| {
