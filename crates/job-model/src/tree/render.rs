@@ -2,15 +2,8 @@
 
 use core::fmt;
 
-use jiff::{
-    SignedDuration,
-    fmt::{
-        StdFmtWrite,
-        friendly::{FractionalUnit, SpanPrinter},
-    },
-};
-
 use crate::{
+    HumanDuration,
     job::Job,
     printable::{Escaped, Quoted},
 };
@@ -54,10 +47,8 @@ impl fmt::Display for Tree<'_> {
                 Some(phase) => write!(f, ": {phase}")?,
                 None => f.write_str(": no phase")?,
             }
-            if let Some(time) = job.duration().and_then(|time| time.try_into().ok()) {
-                f.write_str(" (")?;
-                write_duration(f, time)?;
-                f.write_str(")")?;
+            if let Some(time) = job.duration() {
+                write!(f, " ({})", HumanDuration(time))?;
             }
             match job.reason() {
                 Some(reason) => writeln!(f, ": {}", Quoted(reason))?,
@@ -66,13 +57,6 @@ impl fmt::Display for Tree<'_> {
         }
         Ok(())
     }
-}
-
-/// Writes a duration, such as `9m 9.8s`.
-fn write_duration(f: &mut fmt::Formatter<'_>, time: SignedDuration) -> fmt::Result {
-    static PRINTER: SpanPrinter =
-        SpanPrinter::new().fractional(Some(FractionalUnit::Second)).precision(Some(1));
-    PRINTER.print_duration(&time, StdFmtWrite(f)).map_err(|_| fmt::Error)
 }
 
 #[cfg(test)]
