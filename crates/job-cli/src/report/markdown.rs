@@ -18,8 +18,12 @@ pub(super) fn render(timelines: &[&Timeline]) -> String {
     match timelines {
         [timeline] => {
             text += &format!("**{}: {}**\n", escape(&timeline.title()), escape(&timeline.status));
-            let why = timeline.failure.as_ref().or(timeline.cause.as_ref());
-            text.extend(why.map(|why| format!("\n- {}\n", escape(why))));
+            let why =
+                timeline.failure.iter().chain(&timeline.failure_reasons).chain(&timeline.cause);
+            let lines: String = why.map(|why| format!("- {}\n", escape(why))).collect();
+            if !lines.is_empty() {
+                text += &format!("\n{lines}");
+            }
         }
         _ => {
             let overview = Overview::new(timelines);

@@ -28,8 +28,7 @@ pub(super) fn render(timelines: &[&Timeline]) -> String {
     match timelines {
         [timeline] => {
             let title = format!("{}, {}", timeline.title(), timeline.status);
-            let why = timeline.failure.as_ref().or(timeline.cause.as_ref());
-            let why = why.map(|why| format!(": {}", truncate(why, MAX_CAUSE_CHARS)));
+            let why = timeline.why().map(|why| format!(": {}", truncate(&why, MAX_CAUSE_CHARS)));
             chart.begin(&(truncate(&title, MAX_CAUSE_CHARS) + &why.unwrap_or_default()));
             chart.job(timeline);
         }
@@ -142,7 +141,7 @@ fn job_row(timeline: &Timeline) -> String {
     let kind = timeline.group().kind();
     let title = escape(&truncate(&timeline.title(), MAX_NAME_CHARS));
     let status = escape(&timeline.status);
-    let why = timeline.explanation().map(|why| escape(&truncate(why, MAX_CAUSE_CHARS)));
+    let why = timeline.explanation().map(|why| escape(&truncate(&why, MAX_CAUSE_CHARS)));
     let why = why.map_or_else(String::new, |why| format!(", {why}"));
     let times = timeline.bar().map(|bar| (bar.from.as_millisecond(), bar.to.as_millisecond()));
     format!("\n    {title}, {status}{why} :{}", task(kind, times, end_millis(timeline)))

@@ -51,14 +51,22 @@ impl Timeline {
     }
 
     /// Returns why the job failed, or why it could not be read, or why the wait for it stopped.
-    pub(super) fn explanation(&self) -> Option<&str> {
-        let reason = self.failing_row().and_then(|index| self.rows.get(index)?.reason.as_deref());
-        let failure = reason.or(self.failure.as_deref());
+    pub(super) fn explanation(&self) -> Option<String> {
         match self.group() {
-            JobGroup::Failed => failure,
-            JobGroup::Unread | JobGroup::Unfinished => self.cause.as_deref(),
+            JobGroup::Failed if self.failure_reasons.is_empty() => {
+                self.reason.clone().or_else(|| self.failure.clone())
+            }
+            JobGroup::Failed => self.why(),
+            JobGroup::Unread | JobGroup::Unfinished => self.cause.clone(),
             JobGroup::Succeeded => None,
         }
+    }
+
+    /// Returns the text that jobs with the same problem have in common.
+    fn common_reason(&self) -> &str {
+        let failure = self.reason.as_deref().or(self.failure.as_deref());
+        let reason = if self.group() == JobGroup::Failed { failure } else { self.cause.as_deref() };
+        reason.unwrap_or("no reason given")
     }
 }
 
@@ -97,7 +105,7 @@ impl<'a> Overview<'a> {
         format!("{} jobs: {}", self.jobs.len(), counts.collect::<Vec<_>>().join(", "))
     }
 
-    /// Returns the distinct explanations of the jobs that failed or could not be read, in the order of
+    /// Returns the distinct reasons of the jobs that failed or could not be read, in the order of
     /// the jobs.
     pub(super) fn reasons(&self) -> Vec<Reason<'a>> {
         let mut reasons = Vec::<Reason<'a>>::new();
@@ -107,7 +115,7 @@ impl<'a> Overview<'a> {
             if !matches!(group, JobGroup::Failed | JobGroup::Unread) {
                 break;
             }
-            let text = job.explanation().unwrap_or("no reason given");
+            let text = job.common_reason();
             let at = *known.entry((group, text)).or_insert(reasons.len());
             if at == reasons.len() {
                 reasons.push(Reason { group, text, jobs: Vec::new() });

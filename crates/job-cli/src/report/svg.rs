@@ -121,9 +121,11 @@ impl Svg {
             &format!("{}: {}", timeline.title(), timeline.status),
             timeline.kind.css_class(),
         );
-        let cause = timeline.cause.as_deref();
-        let line = timeline.failure.as_deref().or(cause).unwrap_or(&timeline.id);
-        self.faint_line(line);
+        self.faint_line(&timeline.id);
+        let causes = timeline.cause.iter();
+        for line in timeline.failure.iter().chain(&timeline.failure_reasons).chain(causes) {
+            self.text_line(line, timeline.kind.css_class());
+        }
         let top = self.height;
         self.ticks(axis);
         let (rows, left_out) = folded_rows(&timeline.rows, max_rows);
@@ -172,9 +174,14 @@ impl Svg {
     }
 
     fn faint_line(&mut self, text: &str) {
+        self.text_line(text, "faint");
+    }
+
+    /// Adds a text that is as wide as the image.
+    fn text_line(&mut self, text: &str, class: &'static str) {
         let position = (MARGIN, self.height + 14);
-        self.texts.push(Text::new(text, position, WIDTH - 2.0 * MARGIN, NAME, "faint"));
-        self.height += 24;
+        self.texts.push(Text::new(text, position, WIDTH - 2.0 * MARGIN, NAME, class));
+        self.height += 22;
     }
 
     /// Adds the row of a job in the overview.
@@ -183,9 +190,10 @@ impl Svg {
         let row =
             (&*timeline.label, timeline.name.as_deref(), &*timeline.status, timeline.duration());
         self.cells(row, class, 0.0, false);
-        self.bar(BarGeometry::of_job(timeline, axis), class, timeline.explanation());
+        let why = timeline.explanation();
+        self.bar(BarGeometry::of_job(timeline, axis), class, why.as_deref());
         self.height += ROW_HEIGHT;
-        self.reason(timeline.explanation(), class, 0.0);
+        self.reason(why.as_deref(), class, 0.0);
     }
 
     /// Adds the row of a step.

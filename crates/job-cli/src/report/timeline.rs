@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use job_model::{Deviation, Job, Phase};
+use job_model::{Deviation, FailureSummary, Job, Phase};
 use job_transport::Reading;
 
 use super::axis::Axis;
@@ -22,8 +22,12 @@ pub(crate) struct Timeline {
     pub(crate) status: String,
     /// Further details, each with a name and a value.
     pub(crate) details: Vec<(&'static str, String)>,
-    /// Which steps failed, and why.
+    /// Which step failed and why, or how many did.
     pub(crate) failure: Option<String>,
+    /// The distinct reasons, each with the names of steps, if several steps failed.
+    pub(crate) failure_reasons: Vec<String>,
+    /// The most frequent reason of a failure.
+    pub(crate) reason: Option<String>,
     /// Why the wait stopped before the job ended.
     pub(crate) cause: Option<String>,
     /// Whether the job, or one of its clusters and nodes, was read.
@@ -103,6 +107,10 @@ impl Timeline {
         let job = job.unwrap_or(&none);
         let failure = job.failure();
         let failing = failure.as_ref().map(|failure| failure.path.indices());
+        let summary = job.failure_summary();
+        let many = summary.as_ref().filter(|summary| summary.has_many());
+        let reason =
+            summary.as_ref().and_then(|summary| summary.reasons.first()?.reason.as_deref());
         let mut rows = if has_job { job_rows(job, failing) } else { Vec::new() };
         rows.extend(objects);
         let bars = rows.iter().filter_map(|row| row.bar).flat_map(|bar| [bar.from, bar.to]);
@@ -128,7 +136,12 @@ impl Timeline {
             kind: PhaseKind::from_job(job),
             status: phase_text(job),
             details,
-            failure: failure.map(|failure| sanitize_line(&failure.to_string())),
+            failure: match many {
+                Some(many) => Some(format!("{} failed", many.counts())),
+                None => failure.as_ref().map(|failure| sanitize_line(&failure.to_string())),
+            },
+            failure_reasons: many.map(failure_reasons).unwrap_or_default(),
+            reason: reason.map(sanitize_line),
             cause: None,
             was_read,
             warnings: job
@@ -154,6 +167,16 @@ impl Timeline {
         self.rows.iter().rposition(|row| row.is_failing)
     }
 
+    /// Returns why the job failed, with the reasons of all its steps, or why it could not be read, or why
+    /// the wait for it stopped.
+    pub(crate) fn why(&self) -> Option<String> {
+        let failure = self.failure.as_ref().map(|failure| match &self.failure_reasons[..] {
+            [] => failure.clone(),
+            reasons => format!("{failure}: {}", reasons.join("; ")),
+        });
+        failure.or_else(|| self.cause.clone())
+    }
+
     /// Returns the period of the job itself, or that of its clusters and nodes.
     pub(crate) fn bar(&self) -> Option<Bar> {
         let bars = self.rows.iter().filter_map(|row| row.bar);
@@ -170,6 +193,20 @@ impl Timeline {
 /// Returns a warning for each deviation of a body.
 pub(crate) fn deviation_warnings(deviations: &[Deviation]) -> impl Iterator<Item = String> {
     deviations.iter().map(|deviation| sanitize_line(&deviation.to_string()))
+}
+
+/// Returns each distinct reason of the failed steps with some of their names.
+fn failure_reasons(summary: &FailureSummary) -> Vec<String> {
+    let reasons = summary.reasons.iter().map(|reason| {
+        let count = if reason.count > 1 { format!("{} × ", reason.count) } else { String::new() };
+        sanitize_line(&format!("{count}{reason}"))
+    });
+    let more = (summary.more_reasons > 0).then(|| {
+        let (reasons, steps) = (summary.more_reasons, summary.more_failed);
+        let plural = if reasons == 1 { "" } else { "s" };
+        format!("{reasons} more reason{plural} ({steps} {})", summary.kind.plural())
+    });
+    reasons.chain(more).collect()
 }
 
 /// Returns the rows of a job and its steps. A step follows its parent, and steps with the same parent
