@@ -28,9 +28,12 @@ const MAX_OVERVIEW_CHARS: usize = 160;
 /// Number of rows above which the axis is below the rows, too.
 const MAX_ROWS_WITH_ONE_AXIS: usize = 20;
 
+/// How the ids of the rows begin on the page of one job.
+const ID_PREFIX: &str = "r";
+
 /// Renders the page of one job.
 pub(super) fn render_job(timeline: &Timeline) -> Result<String, askama::Error> {
-    let detail = Detail::new(timeline, timeline.axis, MAX_ROWS, String::new()).render()?;
+    let detail = Detail::new(timeline, timeline.axis, MAX_ROWS, ID_PREFIX.into()).render()?;
     let title = format!("{}: {}", timeline.title(), timeline.status);
     Page { title, body: JobPage { timeline, detail }.render()? }.render()
 }
@@ -116,6 +119,8 @@ struct Detail<'a> {
     timeline: &'a Timeline,
     axis: Option<Axis>,
     sections: Vec<RowSection>,
+    /// Whether the page has no other job.
+    is_alone: bool,
     /// How the ids of rows begin.
     id_prefix: String,
     /// The number of steps that are not shown.
@@ -138,6 +143,7 @@ struct Row {
 
 impl<'a> Detail<'a> {
     fn new(timeline: &'a Timeline, axis: Option<Axis>, max_rows: usize, id_prefix: String) -> Self {
+        let is_alone = id_prefix == ID_PREFIX;
         let failing = timeline.failing_row();
         let kept = most_important(&timeline.rows, max_rows);
         let to_row = |row: TimelineRow, id| Row { bar: row.geometry(axis), row, id };
@@ -162,7 +168,19 @@ impl<'a> Detail<'a> {
             }
         });
         let sections = sections.collect();
-        Self { timeline, axis, sections, id_prefix, more_rows: timeline.rows.len() - kept.len() }
+        Self {
+            timeline,
+            axis,
+            sections,
+            id_prefix,
+            more_rows: timeline.rows.len() - kept.len(),
+            is_alone,
+        }
+    }
+
+    /// Returns the style with the lines at the marks. Several jobs have it from the overview.
+    fn grid_style(&self) -> Option<String> {
+        self.axis.filter(|_| self.is_alone).map(Axis::grid_style)
     }
 
     fn has_bottom_axis(&self) -> bool {

@@ -102,9 +102,10 @@ impl Chart {
 
     /// Adds the section of a job, with its steps and the errors of its attempts.
     fn job(&mut self, timeline: &Timeline) {
-        let (id, title) =
-            (escape(&timeline.id), escape(&truncate(&timeline.title(), MAX_NAME_CHARS)));
-        self.push(&format!("\n    section {title} {id}"));
+        let title = escape(&truncate(&timeline.title(), MAX_NAME_CHARS));
+        let id = escape(&timeline.id);
+        let id = if title.ends_with(&id) { String::new() } else { format!(" {id}") };
+        self.push(&format!("\n    section {title}{id}"));
         let end = end_millis(timeline);
         if timeline.rows.is_empty() {
             self.push(&job_row(timeline));
@@ -119,10 +120,11 @@ impl Chart {
         if !timeline.has_attempt_marks() {
             return;
         }
-        let attempts = timeline.attempts.len();
-        self.push(&format!(
-            "\n    section Attempts\n    {attempts} attempts :milestone, {end}, 0d"
-        ));
+        let attempts = match timeline.attempts.len() {
+            1 => "1 attempt".to_owned(),
+            attempts => format!("{attempts} attempts"),
+        };
+        self.push(&format!("\n    section Attempts\n    {attempts} :milestone, {end}, 0d"));
         for error in timeline.repeated_errors() {
             let Some((from, to)) = error.time_range else { continue };
             let message = escape(&truncate(error.message, MAX_REASON_CHARS));

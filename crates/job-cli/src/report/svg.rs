@@ -17,14 +17,14 @@ const MARGIN: f64 = 16.0;
 
 /// The columns of a row: the start of the name, its end, and the ends of the phase and the duration.
 const NAME_X: f64 = MARGIN;
-const NAME_END: f64 = 300.0;
-const PHASE_X: f64 = 312.0;
-const PHASE_END: f64 = 400.0;
-const DURATION_X: f64 = 404.0;
-const DURATION_END: f64 = 480.0;
+const NAME_END: f64 = 316.0;
+const PHASE_X: f64 = 324.0;
+const PHASE_END: f64 = 436.0;
+const DURATION_X: f64 = 440.0;
+const DURATION_END: f64 = 508.0;
 
 /// The lanes of the bars.
-const LANE_X: f64 = 492.0;
+const LANE_X: f64 = 520.0;
 const LANE_WIDTH: f64 = WIDTH - MARGIN - LANE_X;
 
 const ROW_HEIGHT: usize = 24;
@@ -202,7 +202,7 @@ impl Svg {
         let depth = f64::from(u32::try_from(row.depth).unwrap_or(u32::MAX));
         let indent = (INDENT * depth).min(MAX_INDENT);
         let cells = (&*row.label, row.name.as_deref(), &*row.phase, row.duration.as_deref());
-        self.cells(cells, class, indent, row.is_failing);
+        self.cells(cells, class, indent, row.is_marked());
         self.bar(row.geometry(axis), class, row.reason.as_deref());
         self.height += ROW_HEIGHT;
         self.reason(row.reason.as_deref(), class, indent);
@@ -236,7 +236,10 @@ impl Svg {
             (text.shown, text.name) = (shown, Some(shown_name));
         }
         self.texts.push(text);
-        self.texts.push(Text::new(phase, (PHASE_X, y), PHASE_END - PHASE_X, SMALL, class));
+        if !phase.is_empty() {
+            let phase = Text::new(phase, (PHASE_X, y), PHASE_END - PHASE_X, SMALL, class);
+            self.texts.push(phase);
+        }
         if let Some(duration) = duration {
             let width = DURATION_END - DURATION_X;
             let duration = Text::new(duration, (DURATION_END, y), width, SMALL, "faint");

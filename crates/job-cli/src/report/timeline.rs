@@ -256,6 +256,11 @@ impl TimelineRow {
     pub(crate) fn title(&self) -> String {
         joined(&self.label, self.name.as_deref())
     }
+
+    /// Whether the row has the mark of a failure, which is visible without colors.
+    pub(super) fn is_marked(&self) -> bool {
+        self.is_failing || self.kind == PhaseKind::Failed
+    }
 }
 
 /// Returns a label and a name as one text.

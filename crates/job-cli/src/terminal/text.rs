@@ -1,7 +1,11 @@
 //! Sanitizes untrusted texts for display: escapes control characters and the commands of CI
 //! runners, and limits the length.
 
-use std::net::Ipv6Addr;
+use std::{
+    borrow::Cow,
+    net::Ipv6Addr,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use job_model::is_unprintable;
 
@@ -9,17 +13,43 @@ use job_model::is_unprintable;
 /// text.
 const MAX_LINE_CHARS: usize = 2_000;
 
+/// Whether lines show canonical requests.
+static SHOWS_CANONICAL_REQUESTS: AtomicBool = AtomicBool::new(false);
+
+/// Lets all lines of the process show canonical requests, as `-v` does.
+pub(crate) fn show_canonical_requests() {
+    SHOWS_CANONICAL_REQUESTS.store(true, Ordering::Relaxed);
+}
+
 /// Returns any text as one printable line. Unprintable characters, and the first character of a
 /// command for a CI runner, are escaped: `##[` and the like, and `::`. A text above the limit is
-/// truncated, followed by the number of omitted characters.
+/// truncated, followed by the number of omitted characters. The canonical request, which the gateway
+/// repeats if a signature is wrong, is shown only with `-v`.
 pub(crate) fn sanitize_line(text: &str) -> String {
-    match text.char_indices().nth(MAX_LINE_CHARS) {
-        None => sanitize(text),
-        Some((end, _)) => {
-            let (shown, rest) = text.split_at(end);
-            format!("{}… ({} more characters)", sanitize(shown), rest.chars().count())
-        }
+    let end = text.char_indices().nth(MAX_LINE_CHARS).map_or(text.len(), |(end, _)| end);
+    let (shown, rest) = text.split_at(end);
+    let shown = if SHOWS_CANONICAL_REQUESTS.load(Ordering::Relaxed) {
+        shown.into()
+    } else {
+        without_canonical_request(shown)
+    };
+    match rest.chars().count() {
+        0 => sanitize(&shown),
+        more => format!("{}… ({more} more characters)", sanitize(&shown)),
     }
+}
+
+/// Replaces the canonical request in an error message of the gateway. It ends before the next
+/// sentence of the message, or before the request id in parentheses.
+fn without_canonical_request(text: &str) -> Cow<'_, str> {
+    const START: &str = "canonical request is";
+    let start = text.to_ascii_lowercase().find(START).map(|at| at + START.len());
+    let Some((before, request)) = start.and_then(|start| text.split_at_checked(start)) else {
+        return text.into();
+    };
+    let end = ["; ", " ("].iter().filter_map(|end| request.find(end)).min();
+    let after = end.and_then(|end| request.get(end..)).unwrap_or_default();
+    format!("{before} shown with -v{after}").into()
 }
 
 /// Escapes the same characters as [`sanitize_line`], without a limit on the length.
@@ -102,6 +132,28 @@ mod tests {
         }
         let long = sanitize_line(&"x".repeat(1_000_000));
         assert!(long.ends_with("x… (998000 more characters)"), "{}", &long[MAX_LINE_CHARS..]);
+    }
+
+    #[test]
+    fn canonical_requests_are_left_to_verbose_output() {
+        let rows = [
+            (
+                "verify aksk signature fail, the canonical request is: GET|/a/||host:x|e3b0; check \
+                 the secret key (request id 7)",
+                "verify aksk signature fail, the canonical request is shown with -v; check the \
+                 secret key (request id 7)",
+            ),
+            (
+                "The Canonical Request is GET|/ (request id 7)",
+                "The Canonical Request is shown with -v (request id 7)",
+            ),
+            ("the canonical request is", "the canonical request is shown with -v"),
+            ("a canonical request", "a canonical request"),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(without_canonical_request(text), expected);
+            assert_eq!(sanitize_line(text), expected);
+        }
     }
 
     proptest! {

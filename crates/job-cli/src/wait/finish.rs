@@ -82,6 +82,7 @@ impl Session {
                 }
             }
         }
+        self.annotations.print();
         let mut exit = result.signal.or(result.exit).unwrap_or(Exit::Internal);
         if let Some(Err(error)) = self.report.as_ref().map(ReportFile::write) {
             stderr::line(&format!("cce-job: {}", display_chain(&*error)));

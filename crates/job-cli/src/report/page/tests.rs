@@ -130,8 +130,8 @@ fn finished_steps_fold_but_the_failed_path_does_not() {
         assert_eq!(page.matches("<details>").count(), folded, "{steps}");
         assert_eq!(page.matches("<li ").count(), steps + 1, "{steps}");
         // The link in the banner leads to a row that is not folded.
-        let before = page.split("id=\"41\"").next().unwrap();
-        assert!(page.contains("<a href=\"#41\">"), "{steps}");
+        let before = page.split("id=\"r41\"").next().unwrap();
+        assert!(page.contains("<a href=\"#r41\">"), "{steps}");
         assert_eq!(before.matches("<details>").count(), before.matches("</details>").count());
         assert!(page.find("class=\"axis\"") < page.find("<li "), "the axis is on top");
     }
