@@ -66,11 +66,7 @@ impl Axis {
         let moments = (0..=5).map(|number| step * number);
         let ticks = moments.map(|since| Tick {
             percent: if span > 0.0 { 100.0 * since.as_secs_f64() / span } else { 0.0 },
-            label: if since.is_zero() {
-                "0".into()
-            } else {
-                format_duration(since).replace(".0s", "s")
-            },
+            label: if since.is_zero() { "0".into() } else { format_duration(since) },
         });
         ticks.take_while(|tick| tick.percent <= 92.0).take(if span > 0.0 { 6 } else { 1 }).collect()
     }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use job_model::{Deviation, FailureSummary, Job, Phase};
+use job_model::{Deviation, Job, Phase};
 use job_transport::Reading;
 
 use super::axis::Axis;
@@ -140,7 +140,11 @@ impl Timeline {
                 Some(many) => Some(format!("{} failed", many.counts())),
                 None => failure.as_ref().map(|failure| sanitize_line(&failure.to_string())),
             },
-            failure_reasons: many.map(failure_reasons).unwrap_or_default(),
+            failure_reasons: many
+                .iter()
+                .flat_map(|many| many.reason_lines())
+                .map(|line| sanitize_line(&line))
+                .collect(),
             reason: reason.map(sanitize_line),
             cause: None,
             was_read,
@@ -193,20 +197,6 @@ impl Timeline {
 /// Returns a warning for each deviation of a body.
 pub(crate) fn deviation_warnings(deviations: &[Deviation]) -> impl Iterator<Item = String> {
     deviations.iter().map(|deviation| sanitize_line(&deviation.to_string()))
-}
-
-/// Returns each distinct reason of the failed steps with some of their names.
-fn failure_reasons(summary: &FailureSummary) -> Vec<String> {
-    let reasons = summary.reasons.iter().map(|reason| {
-        let count = if reason.count > 1 { format!("{} × ", reason.count) } else { String::new() };
-        sanitize_line(&format!("{count}{reason}"))
-    });
-    let more = (summary.more_reasons > 0).then(|| {
-        let (reasons, steps) = (summary.more_reasons, summary.more_failed);
-        let plural = if reasons == 1 { "" } else { "s" };
-        format!("{reasons} more reason{plural} ({steps} {})", summary.kind.plural())
-    });
-    reasons.chain(more).collect()
 }
 
 /// Returns the rows of a job and its steps. A step follows its parent, and steps with the same parent

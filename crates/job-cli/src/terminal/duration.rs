@@ -7,6 +7,7 @@ use jiff::{
     SignedDuration,
     fmt::friendly::{Spacing, SpanPrinter},
 };
+use job_model::HumanDuration;
 
 /// A duration on the command line, such as `90s`, `45m` or `1h30m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,15 +55,9 @@ impl FromStr for TimeoutArg {
     }
 }
 
-/// Formats a duration for humans: in tenths of a second below a minute, in whole seconds from there
-/// on.
+/// Formats a duration for people, as [`HumanDuration`] does.
 pub(crate) fn format_duration(duration: Duration) -> String {
-    if duration < Duration::from_secs(60) {
-        // Truncated, because rounding 59.96 s would give `60.0s`.
-        return format!("{}.{}s", duration.as_secs(), duration.subsec_millis() / 100);
-    }
-    let whole = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
-    SpanPrinter::new().duration_to_string(&SignedDuration::from_secs(whole))
+    HumanDuration(duration).to_string()
 }
 
 #[cfg(test)]
@@ -101,25 +96,5 @@ mod tests {
             assert_eq!(text.parse::<TimeoutArg>().unwrap(), expected, "{text}");
         }
         assert!("60".parse::<TimeoutArg>().is_err());
-    }
-
-    #[test]
-    fn durations_are_formatted_for_humans() {
-        let rows = [
-            (0, "0.0s"),
-            (4_650, "4.6s"),
-            (59_999, "59.9s"),
-            (60_000, "1m"),
-            (83_400, "1m 23s"),
-            (3_723_900, "1h 2m 3s"),
-            (90_000_000, "25h"),
-        ];
-        for (milliseconds, expected) in rows {
-            assert_eq!(format_duration(Duration::from_millis(milliseconds)), expected);
-        }
-        assert_eq!(
-            format_duration(Duration::MAX),
-            format_duration(Duration::from_secs(i64::MAX as u64))
-        );
     }
 }

@@ -1,6 +1,11 @@
 //! Counts the failed steps of a job, and groups them by reason.
 
-use alloc::{borrow::Cow, collections::BTreeMap, string::String, vec::Vec};
+use alloc::{
+    borrow::Cow,
+    collections::BTreeMap,
+    string::{String, ToString},
+    vec::Vec,
+};
 use core::{cmp::Reverse, fmt};
 
 use serde::{Deserialize, Serialize};
@@ -138,6 +143,21 @@ impl FailureSummary {
     pub fn counts(&self) -> String {
         alloc::format!("{} of {} {}", self.failed, self.total, self.kind.plural())
     }
+
+    /// Returns the type and the name of the job and the counts, without the reasons, such as
+    /// `ScaleupCluster: 3 of 200 nodes failed`.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        Headline(self).to_string()
+    }
+
+    /// Returns the rest of the summary: one line for each reason with its names, and one for the
+    /// reasons that are not in the list. There are at most 11 lines.
+    pub fn reason_lines(&self) -> impl Iterator<Item = String> {
+        let more = MoreReasons(self);
+        let more = (self.more_reasons > 0).then(|| more.to_string());
+        self.reasons.iter().map(FailureReason::to_string).chain(more)
+    }
 }
 
 /// Displays the summary as one line.
@@ -160,21 +180,39 @@ struct Line<'a>(&'a FailureSummary);
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let summary = self.0;
-        write!(f, "{}", Escaped(&summary.job_type))?;
-        if let Some(name) = &summary.name {
-            write!(f, " {}", Escaped(name))?;
-        }
-        write!(f, ": {} failed", summary.counts())?;
+        write!(f, "{}", Headline(summary))?;
         for (index, reason) in summary.reasons.iter().enumerate() {
             write!(f, "{}{}", if index == 0 { ": " } else { "; " }, ReasonLine(reason))?;
         }
-        match (summary.more_reasons, summary.more_failed) {
-            (0, _) => Ok(()),
-            (1, failed) => write!(f, "; and 1 more reason ({failed} {})", summary.kind.plural()),
-            (more, failed) => {
-                write!(f, "; and {more} more reasons ({failed} {})", summary.kind.plural())
-            }
+        match summary.more_reasons {
+            0 => Ok(()),
+            _ => write!(f, "; {}", MoreReasons(summary)),
         }
+    }
+}
+
+/// Displays the job and the counts.
+struct Headline<'a>(&'a FailureSummary);
+
+impl fmt::Display for Headline<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let FailureSummary { job_type, name, .. } = self.0;
+        write!(f, "{}", Escaped(job_type))?;
+        if let Some(name) = name {
+            write!(f, " {}", Escaped(name))?;
+        }
+        write!(f, ": {} failed", self.0.counts())
+    }
+}
+
+/// Displays the number of the reasons that are not in the list.
+struct MoreReasons<'a>(&'a FailureSummary);
+
+impl fmt::Display for MoreReasons<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let FailureSummary { kind, more_reasons, more_failed, .. } = self.0;
+        let plural = if *more_reasons == 1 { "" } else { "s" };
+        write!(f, "and {more_reasons} more reason{plural} ({more_failed} {})", kind.plural())
     }
 }
 

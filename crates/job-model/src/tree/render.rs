@@ -1,5 +1,6 @@
 //! Displays a job as an indented tree.
 
+use alloc::borrow::Cow;
 use core::fmt;
 
 use crate::{
@@ -15,7 +16,8 @@ pub struct Tree<'a>(&'a Job);
 impl Job {
     /// Returns this job and its sub-jobs as an indented tree.
     ///
-    /// Each line has the type, resource, phase, running time and reason. Control characters and
+    /// Each line has the type, the [name](Self::display_name), the phase, the running time and the
+    /// reason. Control characters and
     /// characters that change the direction of writing are escaped.
     ///
     /// ```
@@ -39,9 +41,14 @@ impl fmt::Display for Tree<'_> {
         for entry in self.0.walk() {
             let job = entry.job;
             write!(f, "{:1$}{2}", "", 2 * entry.path.depth(), Escaped(job.label()))?;
-            match job.spec.as_ref().and_then(|spec| spec.resource_name.as_deref()) {
-                Some("") | None => {}
-                Some(name) => write!(f, " {}", Quoted(name))?,
+            let name = match entry.path.depth() {
+                // The caller knows the id of the job itself.
+                0 => job.resource_name().map(Cow::Borrowed),
+                _ => job.display_name(),
+            };
+            // A job without a type has its uid as the label, of which the name may be the beginning.
+            if let Some(name) = name.filter(|name| !job.label().starts_with(&**name)) {
+                write!(f, " {}", Escaped(&name))?;
             }
             match job.phase() {
                 Some(phase) => write!(f, ": {phase}")?,

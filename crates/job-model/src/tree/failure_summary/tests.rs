@@ -153,6 +153,31 @@ fn texts_of_a_summary_are_short() {
     assert_eq!(summary.reasons[0].count, 20);
 }
 
+/// The work is linear, and the output is bounded.
+#[test]
+fn a_hundred_thousand_failed_steps_give_a_short_summary() {
+    let summary_of = |reason: fn(usize) -> String| {
+        let nodes = (0..100_000).map(|index| {
+            let node = Job::new().with_job_type("CreateNode").with_phase("Failed");
+            node.with_resource_name(format!("pool-{index}")).with_reason(reason(index))
+        });
+        let job = Job::new().with_job_type("ScaleupCluster").with_phase("Failed");
+        job.with_sub_jobs(nodes).failure_summary().unwrap()
+    };
+    let same = summary_of(|_| "sold out".into());
+    assert_eq!(
+        same.to_string(),
+        "ScaleupCluster: 100000 of 100000 nodes failed: \
+         \"sold out\" (pool-0, pool-1, pool-2, pool-3, pool-4 and 99995 more)"
+    );
+    let distinct = summary_of(|index| format!("reason {index}"));
+    assert_eq!((distinct.reasons.len(), distinct.more_reasons), (MAX_REASONS, 99_990));
+    assert!(distinct.to_string().ends_with("; and 99990 more reasons (99990 nodes)"));
+    assert_eq!(distinct.headline(), "ScaleupCluster: 100000 of 100000 nodes failed");
+    assert_eq!(distinct.reason_lines().count(), MAX_REASONS + 1);
+    assert!(serde_json::to_string(&distinct).unwrap().len() < 1024);
+}
+
 /// Returns the failed jobs that have no failed job below them and are not below a successful step,
 /// computed the slow way, and the number of the node that each belongs to.
 fn failed_leaves(root: &Job) -> Vec<(Vec<usize>, Option<Vec<usize>>)> {
