@@ -9,6 +9,7 @@ use std::{io, time::Duration};
 
 use job_model::{FailureSummary, JobId};
 use job_poller::{Event, FinishedJob, Outcome, WaitErrorKind};
+use job_transport::clock::{Clock, TokioClock};
 
 use super::{finished::Finished, format::OutputFormat, missed::Missed};
 use crate::terminal::{Styles, format_duration, print, printer, text};
@@ -21,6 +22,7 @@ pub(crate) struct Output {
     /// Whether there is more than one job.
     has_many_jobs: bool,
     styles: Styles,
+    clock: TokioClock,
     /// Why a result was not printed.
     refused: Option<io::Error>,
 }
@@ -32,6 +34,7 @@ impl Output {
             raw,
             has_many_jobs,
             styles: Styles::for_stream(&io::stdout()),
+            clock: TokioClock::new(),
             refused: None,
         }
     }
@@ -53,7 +56,7 @@ impl Output {
     /// Prints an event, if the format is JSON lines.
     pub(crate) fn print_event(&mut self, id: &JobId, at: Duration, event: &Event) {
         if self.format == OutputFormat::Jsonl {
-            for line in json_lines::event(id, at, event) {
+            for line in json_lines::event(self.clock.now(), id, at, event) {
                 self.print(line + "\n");
             }
         }
@@ -62,7 +65,7 @@ impl Output {
     /// Prints how many events of a wait were not printed, if the format is JSON lines.
     pub(crate) fn print_missed(&mut self, missed: &Missed) {
         if self.format == OutputFormat::Jsonl {
-            self.print(json_lines::lagged(missed) + "\n");
+            self.print(json_lines::lagged(self.clock.now(), missed) + "\n");
         }
     }
 
@@ -71,7 +74,7 @@ impl Output {
     pub(crate) fn print_finished(&mut self, finished: &Finished, with_deviations: bool) {
         match (self.format, &finished.result) {
             (OutputFormat::Jsonl, _) => {
-                self.print(json_lines::finished(finished) + "\n");
+                self.print(json_lines::finished(self.clock.now(), finished) + "\n");
             }
             // The command stopped the wait, because of a signal, `--any` or `--fail-fast`.
             (OutputFormat::Json, Err(error)) if error.kind() == WaitErrorKind::Stopped => {}
