@@ -10,6 +10,7 @@ mod sub_jobs;
 pub(crate) mod id;
 pub(crate) mod fields;
 mod build;
+mod name;
 pub(crate) mod decoded;
 mod list;
 
