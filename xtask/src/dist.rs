@@ -9,6 +9,7 @@ mod wheel;
 mod image;
 mod sbom;
 mod check;
+mod rebuild;
 
 use std::{
     env, fs, io,
@@ -87,7 +88,11 @@ pub(crate) fn run(check: bool) -> ExitCode {
     let mut report = Report::default();
     let result = Release::new().and_then(|release| {
         release.make(&mut report)?;
-        if check { check::run(&release, &mut report) } else { Ok(()) }
+        if check {
+            check::run(&release, &mut report)?;
+            rebuild::run(&release, &mut report)?;
+        }
+        Ok(())
     });
     println!();
     for (package, time) in &report.made {

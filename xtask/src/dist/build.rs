@@ -3,7 +3,7 @@
 
 use std::{fs, io, path::Path, process::Command};
 
-use super::{COMMAND, Release, mebibytes, tools};
+use super::{COMMAND, Release, deb, empty, mebibytes, tools, wheel};
 use crate::cargo::{cargo, output, run};
 
 /// The oldest glibc with which the command runs, that of manylinux2014.
@@ -21,44 +21,44 @@ pub(super) const COMPLETIONS: [(&str, &str); 5] = [
     ("zsh", "_cce-job"),
 ];
 
-/// Compiles the command and checks its size. Returns what was left out because a tool is missing.
+/// Compiles the command and checks it. Returns what was left out because a tool is missing.
 pub(super) fn compile(release: &Release) -> io::Result<Vec<String>> {
     println!("== command");
     let mut skipped = Vec::new();
-    let mut target = release.triple.clone();
-    let mut build = match &release.python {
-        Ok(commands) if release.architecture().is_ok() => {
-            target += &format!(".{}.{}", GLIBC.0, GLIBC.1);
-            let mut zigbuild = Command::new(commands.join("cargo-zigbuild"));
-            zigbuild.arg("zigbuild");
-            zigbuild
+    let python = if release.architecture().is_ok() { Some(&release.python) } else { None };
+    match python {
+        Some(Ok(commands)) => wheel::compile(release, commands)?,
+        without => {
+            let mut build = cargo(&["build", "--locked", "--profile", "dist"]);
+            build.args(["--package", "job-cli", "--bin", COMMAND, "--target", &release.triple]);
+            run(reproducible(release, &mut build))?;
+            if let Some(Err(reason)) = without {
+                skipped.push(format!(
+                    "the build for glibc {}.{}, so the command needs the glibc of this machine: \
+                     {reason}",
+                    GLIBC.0, GLIBC.1
+                ));
+            }
         }
-        Err(reason) if release.architecture().is_ok() => {
-            skipped.push(format!(
-                "the build for glibc {}.{}, so the command needs the glibc of this machine: {reason}",
-                GLIBC.0, GLIBC.1
-            ));
-            cargo(&["build"])
-        }
-        _ => cargo(&["build"]),
-    };
-    build.args(["--locked", "--profile", "dist", "--package", "job-cli", "--bin", COMMAND]);
-    run(reproducible(release, build.args(["--target", &target])))?;
-
-    let binary = release.binary();
-    let size = fs::metadata(&binary)?.len();
-    println!("{COMMAND}: {:.2} MiB, stripped", mebibytes(size));
-    if size > MAX_BINARY_SIZE {
-        return Err(io::Error::other(format!("{COMMAND} exceeds {} MiB", MAX_BINARY_SIZE >> 20)));
     }
-    if release.python.is_ok() && release.architecture().is_ok() {
+    check_size(&release.binary())?;
+    if let Some(Ok(_)) = python {
         if tools::has("objdump") {
-            check_glibc(&binary)?;
+            check_libraries(&release.binary())?;
         } else {
             skipped.push("the check for glibc: needs `objdump` (Debian package binutils)".into());
         }
     }
     Ok(skipped)
+}
+
+fn check_size(binary: &Path) -> io::Result<()> {
+    let size = fs::metadata(binary)?.len();
+    println!("{COMMAND}: {:.2} MiB, stripped", mebibytes(size));
+    if size > MAX_BINARY_SIZE {
+        return Err(io::Error::other(format!("{COMMAND} exceeds {} MiB", MAX_BINARY_SIZE >> 20)));
+    }
+    Ok(())
 }
 
 /// Sets what a build and the packers need, so that two builds of one commit give the same bytes: the
@@ -80,37 +80,52 @@ pub(super) fn reproducible<'a>(release: &Release, command: &'a mut Command) -> &
         .env("SOURCE_DATE_EPOCH", release.time.to_string())
 }
 
-/// Writes the completions, the manual pages and Debian's changelog beside the command, from where the
-/// packers take them.
+/// Writes the completions, the manual pages and Debian's files beside the command, from where the packers
+/// take them.
 pub(super) fn stage(release: &Release) -> io::Result<()> {
     let (binary, built) = (release.binary(), release.built());
     let (completions, man) = (built.join("completions"), built.join("man"));
-    super::empty(&completions)?;
-    super::empty(&man)?;
+    empty(&completions)?;
+    empty(&man)?;
     for (shell, file) in COMPLETIONS {
         let text = output(Command::new(&binary).args(["completions", shell]))?;
         fs::write(completions.join(file), text)?;
     }
-    run(Command::new(&binary).args(["man", "--folder"]).arg(man))?;
-    fs::write(built.join("changelog.Debian.gz"), super::deb::changelog(release.time))
+    run(Command::new(&binary).args(["man", "--folder"]).arg(&man))?;
+    deb::stage(&built.join("debian"), &man, release.time)
 }
 
-/// Checks that the command needs no symbol of a glibc later than [`GLIBC`].
-fn check_glibc(binary: &Path) -> io::Result<()> {
-    let symbols = output(Command::new("objdump").arg("-T").arg(binary))?;
-    match newest_glibc(&symbols) {
+/// Checks that the command needs no symbol of a glibc later than [`GLIBC`], and no other library.
+fn check_libraries(binary: &Path) -> io::Result<()> {
+    let dump = output(Command::new("objdump").args(["--private-headers", "-T"]).arg(binary))?;
+    let others: Vec<&str> = libraries(&dump).filter(|name| !is_glibc(name)).collect();
+    if !others.is_empty() {
+        return Err(io::Error::other(format!("the command needs {}", others.join(", "))));
+    }
+    match newest_glibc(&dump) {
         None => Err(io::Error::other("`objdump -T` lists no symbol of glibc")),
         Some(newest) if newest > GLIBC => Err(io::Error::other(format!(
             "the command needs glibc {}.{}: {}",
             newest.0,
             newest.1,
-            symbols_of(&symbols, newest).join(", ")
+            symbols_of(&dump, newest).join(", ")
         ))),
         Some((major, minor)) => {
-            println!("{COMMAND}: needs glibc {major}.{minor} or later");
+            println!("{COMMAND}: needs glibc {major}.{minor} or later, and no other library");
             Ok(())
         }
     }
+}
+
+/// Returns the libraries that the output of `objdump --private-headers` lists as needed.
+fn libraries(dump: &str) -> impl Iterator<Item = &str> {
+    dump.lines().filter_map(|line| line.trim_start().strip_prefix("NEEDED")).map(str::trim)
+}
+
+/// Whether a library such as `libpthread.so.0` belongs to glibc.
+fn is_glibc(library: &str) -> bool {
+    let name = library.split(".so").next().unwrap_or(library);
+    name.starts_with("ld-linux") || ["libc", "libdl", "libm", "libpthread", "librt"].contains(&name)
 }
 
 /// Returns the newest version of glibc in the output of `objdump -T`.
@@ -136,7 +151,17 @@ fn glibc_version(word: &str) -> Option<(u32, u32)> {
 mod tests {
     use super::*;
 
-    const SYMBOLS: &str = "\
+    const DUMP: &str = "\
+Dynamic Section:
+  NEEDED               libc.so.6
+  NEEDED               ld-linux-x86-64.so.2
+  NEEDED               libcap.so.2
+  FLAGS                0x0000000000000008
+
+Version References:
+  required from libc.so.6:
+    0x06969191 0x00 02 GLIBC_2.17
+
 DYNAMIC SYMBOL TABLE:
 0000000000000000      DF *UND*\t0000000000000000 (GLIBC_2.2.5) write
 0000000000000000      DF *UND*\t0000000000000000 (GLIBC_2.9)  epoll_create1
@@ -147,10 +172,17 @@ DYNAMIC SYMBOL TABLE:
 
     #[test]
     fn the_newest_glibc_is_found_by_number() {
-        assert_eq!(newest_glibc(SYMBOLS), Some((2, 17)));
+        assert_eq!(newest_glibc(DUMP), Some((2, 17)));
         assert_eq!(newest_glibc("DYNAMIC SYMBOL TABLE:\nno symbols\n"), None);
         assert_eq!(newest_glibc("GLIBC_2.39 GLIBC_3.0 GLIBC_PRIVATE"), Some((3, 0)));
-        assert_eq!(symbols_of(SYMBOLS, (2, 9)), ["epoll_create1"]);
+        assert_eq!(symbols_of(DUMP, (2, 9)), ["epoll_create1"]);
+    }
+
+    #[test]
+    fn libraries_that_are_not_part_of_glibc_are_found() {
+        let others: Vec<_> = libraries(DUMP).filter(|name| !is_glibc(name)).collect();
+        assert_eq!(others, ["libcap.so.2"]);
+        assert!(is_glibc("libpthread.so.0") && is_glibc("libm.so.6") && !is_glibc("libgcc_s.so.1"));
     }
 
     #[test]

@@ -1,15 +1,21 @@
 //! The Debian package, made by cargo-deb. Its contents are listed in the manifest of `job-cli`.
 
-use std::{io::Write, path::PathBuf};
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
 
 use flate2::{Compression, write::GzEncoder};
 
-use super::{COMMAND, NotMade, Release, VERSION, build::reproducible};
+use super::{COMMAND, NotMade, Release, VERSION, archive::files, build::reproducible, empty};
 use crate::cargo::{cargo, has_subcommand, run};
 
-/// Makes the package from the compiled command.
+/// Makes the package from the compiled command. A command for the glibc of this machine is not packed,
+/// because the package states glibc 2.17.
 pub(super) fn make(release: &Release) -> Result<PathBuf, NotMade> {
     let package = release.packages.join(file_name(release.architecture()?));
+    release.python()?;
     if !has_subcommand("deb") {
         let install = "needs cargo-deb: `cargo install --locked cargo-deb`";
         return Err(NotMade::Skipped(install.into()));
@@ -25,15 +31,29 @@ fn file_name(architecture: &str) -> String {
     format!("{COMMAND}_{VERSION}-1_{architecture}.deb")
 }
 
-/// Returns Debian's changelog, compressed. It only names the version, because the archive and the
-/// sources contain the changes.
-pub(super) fn changelog(time: i64) -> Vec<u8> {
-    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
-    let text = changelog_text(time);
-    gzip.write_all(text.as_bytes()).and_then(|()| gzip.finish()).unwrap_or_default()
+/// Writes the files that only this package has: the compressed manual pages, and Debian's changelog.
+pub(super) fn stage(folder: &Path, man: &Path, time: i64) -> io::Result<()> {
+    empty(folder)?;
+    let pages = folder.join("man");
+    fs::create_dir(&pages)?;
+    for page in files(man)? {
+        let name = format!("{}.gz", page.file_name().unwrap_or_default().display());
+        fs::write(pages.join(name), gzip(&fs::read(&page)?)?)?;
+    }
+    fs::write(folder.join("changelog.Debian.gz"), gzip(changelog(time).as_bytes())?)
 }
 
-fn changelog_text(time: i64) -> String {
+/// Compresses bytes. The result has neither a name nor a time, and no version of Debian's tools is
+/// involved.
+fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    gzip.write_all(bytes)?;
+    gzip.finish()
+}
+
+/// Returns Debian's changelog. It only names the version, because the archive and the sources contain
+/// the changes.
+fn changelog(time: i64) -> String {
     let time = jiff::Timestamp::from_second(time).unwrap_or_default();
     let date = time.strftime("%a, %d %b %Y %H:%M:%S +0000");
     format!(
@@ -48,7 +68,7 @@ const MAINTAINER: &str = "The cce-job maintainers <cce-job@example.org>";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dist::build::COMPLETIONS;
+    use crate::dist::build::{COMPLETIONS, GLIBC};
 
     fn metadata() -> toml::Value {
         let manifest = include_str!("../../../crates/job-cli/Cargo.toml");
@@ -59,7 +79,7 @@ mod tests {
     #[test]
     fn the_changelog_has_debians_form() {
         assert_eq!(
-            changelog_text(1_796_066_508),
+            changelog(1_796_066_508),
             format!(
                 "cce-job ({VERSION}-1) unstable; urgency=medium\n\n  * Release {VERSION}.\n\n \
                  -- {MAINTAINER}  Mon, 30 Nov 2026 19:21:48 +0000\n"
@@ -68,6 +88,12 @@ mod tests {
         assert_eq!(metadata()["maintainer"].as_str(), Some(MAINTAINER));
         assert_eq!(metadata()["name"].as_str(), Some(COMMAND));
         assert_eq!(file_name("arm64"), format!("cce-job_{VERSION}-1_arm64.deb"));
+    }
+
+    #[test]
+    fn the_package_states_the_version_of_glibc() {
+        let (major, minor) = GLIBC;
+        assert_eq!(metadata()["depends"].as_str(), Some(&*format!("libc6 (>= {major}.{minor})")));
     }
 
     #[test]

@@ -10,14 +10,11 @@ use std::{
 
 use crate::cargo::{run, succeeds};
 
-/// A C compiler and linker for old versions of glibc, the build with it, the builder of wheels, and
-/// the check of a bill of materials. Exact versions, so that the same commit gives the same bytes.
-const PYTHON_TOOLS: [&str; 4] = [
-    "ziglang==0.17.1",
-    "cargo-zigbuild==0.24.1",
-    "maturin==1.16.0",
-    "cyclonedx-python-lib[json-validation]==11.12.0",
-];
+/// A C compiler and linker for old versions of glibc, the build with it (maturin contains
+/// cargo-zigbuild), and the check of a bill of materials. Exact versions, so that the same commit gives
+/// the same bytes.
+const PYTHON_TOOLS: [&str; 3] =
+    ["ziglang==0.17.1", "maturin==1.16.0", "cyclonedx-python-lib[json-validation]==11.12.0"];
 
 /// Installs the Python tools in a folder, if they are not there. Returns the folder with their
 /// commands, or the reason why they are missing.

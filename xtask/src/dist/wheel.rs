@@ -1,39 +1,39 @@
 //! The Python wheel with the command, made by maturin from `pyproject.toml` in `job-cli`.
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use super::{NotMade, Release, VERSION, build::reproducible};
+use super::{NotMade, Release, archive::files, build::GLIBC, build::reproducible, empty};
 use crate::cargo::run;
 
-/// Makes the wheel. Cargo does not compile the command again, because the build is the same.
+/// Compiles the command and packs it as a wheel. maturin's `--zig` is cargo-zigbuild as a library. It is
+/// not called as a program first, because cargo would then compile every crate again for maturin: the
+/// linker has another path.
+pub(super) fn compile(release: &Release, commands: &Path) -> io::Result<()> {
+    empty(&folder(release))?;
+    let mut maturin = Command::new(commands.join("maturin"));
+    maturin.args(["build", "--locked", "--profile", "dist", "--target", &release.triple]);
+    // Linking fails if the command needs a symbol that this version of glibc does not have.
+    maturin.args(["--zig", "--compatibility", &format!("manylinux_{}_{}", GLIBC.0, GLIBC.1)]);
+    maturin.args(["--manifest-path", "crates/job-cli/Cargo.toml"]);
+    run(reproducible(release, maturin.arg("--out").arg(folder(release))))
+}
+
+/// Copies the wheel that was made together with the command.
 pub(super) fn make(release: &Release) -> Result<PathBuf, NotMade> {
     release.architecture()?;
-    let mut maturin = Command::new(release.python()?.join("maturin"));
-    maturin.args(["build", "--locked", "--profile", "dist", "--zig"]);
-    maturin.args(["--target", &release.triple, "--compatibility", "manylinux2014"]);
-    maturin.args(["--manifest-path", "crates/job-cli/Cargo.toml"]);
-    run(reproducible(release, maturin.arg("--out").arg(&release.packages)))?;
-    Ok(release.packages.join(file_name(&release.triple)))
+    release.python()?;
+    let wheels = files(&folder(release))?;
+    let wheel = wheels.first().ok_or_else(|| io::Error::other("maturin made no wheel"))?;
+    let copy = release.packages.join(wheel.file_name().unwrap_or_default());
+    fs::copy(wheel, &copy)?;
+    Ok(copy)
 }
 
-/// The name by which pip knows which machines the wheel is for: those with glibc 2.17, with any Python.
-fn file_name(triple: &str) -> String {
-    let machine = triple.split('-').next().unwrap_or(triple);
-    format!("cce_job-{VERSION}-py3-none-manylinux_2_17_{machine}.manylinux2014_{machine}.whl")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::dist::build::GLIBC;
-
-    #[test]
-    fn the_wheels_name_states_the_machine_and_glibc() {
-        let name = file_name("aarch64-unknown-linux-gnu");
-        assert_eq!(
-            name,
-            format!("cce_job-{VERSION}-py3-none-manylinux_2_17_aarch64.manylinux2014_aarch64.whl")
-        );
-        assert!(name.contains(&format!("manylinux_{}_{}", GLIBC.0, GLIBC.1)));
-    }
+/// Where maturin puts the wheel. pip reads from its name which machines it is for.
+fn folder(release: &Release) -> PathBuf {
+    release.built().join("wheel")
 }
