@@ -51,7 +51,7 @@ Tasks:
                  fails if memory, descriptors or tasks grow (a few minutes, needs Linux)
   dist [--check] Build the packages of a release in target/package: an archive, a Debian package, a
                  Python wheel, a container image, a bill of materials and checksums. Lists what it
-                 skips because a tool is missing; fails if the command is larger than 12 MiB.
+                 skips because a tool is missing; fails if the command is larger than 13 MiB.
                  --check: build them again in other folders, which must give equal bytes, install
                  each one and run `cce-job demo` (ten minutes or more, needs Linux)
   package        Pack each crate as for the registry, and run the tests of the packages without the
