@@ -21,24 +21,27 @@ pub(super) fn run(release: &Release, report: &mut Report) -> io::Result<()> {
     copy_sources(&release.source, &second.source)?;
     link_entries(&release.cargo_home, &second.cargo_home)?;
     second.make(&mut Report::default())?;
+    compare(release, &second, report)?;
+    fs::remove_dir_all(folder)
+}
+
+/// Compares the command and each package.
+fn compare(release: &Release, second: &Release, report: &mut Report) -> io::Result<()> {
     let mut differences = Vec::new();
-    let mut equal = 0;
     for (package, _) in &report.made {
         let other = match package.strip_prefix(&release.packages) {
             Ok(name) => second.packages.join(name),
             Err(_) => second.binary(),
         };
-        let is_equal = fs::read(package)? == fs::read(&other)?;
-        equal += u32::from(is_equal);
-        if !is_equal {
+        if fs::read(package)? != fs::read(&other)? {
             differences.push(format!("{} and {}", package.display(), other.display()));
         }
     }
-    if differences.is_empty() {
-        report.pass(format!("second build in other folders: {equal} files are equal"));
-        return Ok(());
+    if !differences.is_empty() {
+        return Err(io::Error::other(format!("two builds differ: {}", differences.join(", "))));
     }
-    Err(io::Error::other(format!("two builds differ: {}", differences.join(", "))))
+    report.pass(format!("second build in other folders: {} files are equal", report.made.len()));
+    Ok(())
 }
 
 /// Copies the files that git knows, and new ones that it does not ignore.
