@@ -73,7 +73,7 @@ async fn curl_recipe_creates_a_cluster_and_waits_for_it() {
     fixture.folder.write("cluster.json", cluster);
     let ran = fixture.run(&script).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert!(ran.stdout.contains("succeeded: CreateCluster"), "{ran:?}");
+    assert!(ran.stdout.contains(": CreateCluster test (2 attempts)"), "{ran:?}");
     // Now there is a cluster with this name, so the call fails, and its error is printed.
     let ran = fixture.run(&script).await;
     assert_eq!(ran.code, Some(2), "{ran:?}");
