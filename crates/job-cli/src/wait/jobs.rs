@@ -1,16 +1,12 @@
 //! The jobs to wait for: given as arguments, read from stdin, read from submission replies, or
 //! resumed from a checkpoint file.
 
-use std::{
-    collections::{HashMap, HashSet},
-    path::Path,
-    str::FromStr,
-};
+use std::{collections::HashMap, path::Path};
 
 use anyhow::anyhow;
 use clap::Args;
 use job_model::{
-    IdError, JobId,
+    JobId,
     object::{ClusterId, NodeId, ObjectId},
 };
 use job_poller::{
@@ -22,39 +18,25 @@ use job_poller::{
 use super::checkpoint_file::{CheckpointFile, Origin};
 use crate::{
     exit::{Exit, OrExit},
-    input::InputArg,
+    input::{IdArg, InputArg, distinct, parse_id},
 };
 
 #[derive(Args)]
 pub(crate) struct JobArgs {
-    /// Job ids; `-` reads them from stdin, one per line
+    /// Job ids; `-` reads them from stdin, one per line, with comments after `#`
     #[arg(value_name = "ID")]
     ids: Vec<IdArg>,
-    /// Read the job id from a saved API response of the request that started the job; `-` reads
-    /// stdin
+    /// Read the job ids from the replies to the API calls that created the jobs: one or several,
+    /// with or without headers (`curl -i`), or only the ids; `-` reads stdin
     #[arg(long, value_name = "FILE")]
     from: Vec<InputArg>,
     /// Wait until this cluster is ready, without a job, for example after it was resized or
     /// woken up; see --until
-    #[arg(long, value_name = "ID", conflicts_with_all = ["ids", "from"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["ids", "from"], value_parser = parse_id::<ClusterId>)]
     cluster: Option<ClusterId>,
     /// Wait for this node of the cluster instead of the cluster; can be repeated
-    #[arg(long, value_name = "ID", requires = "cluster")]
+    #[arg(long, value_name = "ID", requires = "cluster", value_parser = parse_id::<NodeId>)]
     node: Vec<NodeId>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum IdArg {
-    Stdin,
-    Job(JobId),
-}
-
-impl FromStr for IdArg {
-    type Err = IdError;
-
-    fn from_str(text: &str) -> Result<Self, IdError> {
-        if text == "-" { Ok(Self::Stdin) } else { text.parse().map(Self::Job) }
-    }
 }
 
 /// How a wait starts.
@@ -144,26 +126,11 @@ impl JobArgs {
     }
 
     fn ids(&self, other_input: Option<&InputArg>) -> anyhow::Result<Vec<JobId>> {
-        let inputs = self.from.iter().chain(other_input);
-        let stdins = self.ids.iter().filter(|id| **id == IdArg::Stdin).count()
-            + inputs.filter(|input| **input == InputArg::Stdin).count();
-        if stdins > 1 {
-            return Err(anyhow!("stdin can be read only once, but `-` is given {stdins} times"))
-                .or_exit(Exit::Usage);
-        }
-        let mut ids = Vec::new();
-        for id in &self.ids {
-            match id {
-                IdArg::Stdin => ids.extend(InputArg::Stdin.read_ids()?),
-                IdArg::Job(id) => ids.push(id.clone()),
-            }
-        }
+        let mut ids = IdArg::read_all(&self.ids, self.from.iter().chain(other_input))?;
         for from in &self.from {
-            ids.push(from.read_submitted_id()?);
+            ids.extend(from.read_submitted_ids()?);
         }
-        let mut named = HashSet::new();
-        ids.retain(|id| named.insert(id.clone()));
-        Ok(ids)
+        Ok(distinct(ids))
     }
 }
 

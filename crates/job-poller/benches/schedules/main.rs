@@ -165,9 +165,20 @@ fn with_history(bounds: &mut Bounds) {
         ("a quarter as long", 0.25, 1.15),
     ];
     let mut worst: [[(f64, String); HISTORY_SIZES.len()]; 5] = Default::default();
-    // The distributions whose early ends, or whose constant rate, must be learned from few jobs.
-    let mut few_jobs = [("10 % early", 1.055), ("memoryless", 1.053)]
-        .map(|(kind, max)| (kind, max, (0.0_f64, String::new())));
+    // What must be learned from few jobs, by the end of the distribution's name. Early ends and a
+    // constant rate are learned faster only if the other kinds do not get worse.
+    let mut few_jobs = [
+        ("σ 0.35, 10 % early", 1.065),
+        ("σ 0.5, 10 % early", 1.055),
+        ("σ 1, 10 % early", 1.055),
+        ("memoryless", 1.053),
+        ("σ 0.35", 1.075),
+        ("σ 0.5", 1.055),
+        ("σ 1", 1.052),
+        ("bimodal", 1.06),
+        ("heavy tail", 1.05),
+    ]
+    .map(|(kind, max)| (kind, max, (0.0_f64, String::new())));
     let (mut late, mut lates, mut longest) = ((0.0_f64, String::new()), Vec::new(), 0.0_f64);
     for distribution in Distribution::all() {
         print!("{:<24}", distribution.name);

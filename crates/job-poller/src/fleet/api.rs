@@ -71,7 +71,8 @@ use crate::{
 /// # Tracing
 ///
 /// Each wait has a span `cce.wait` as in [`Wait`](crate::Wait). It begins with the first watch, in
-/// the span that is current then.
+/// the span that is current then. The requests of the wait are made inside it; the schedule and the
+/// observer are called outside it.
 ///
 /// # Lifetime
 ///

@@ -247,8 +247,7 @@ impl FleetJob {
     /// Passes an input to the machine and returns its step.
     pub(super) fn step(&mut self, now: Duration, input: Input, share: BudgetShare) -> Step {
         let elapsed = self.elapsed(now);
-        let (machine, schedule) = (&mut self.machine, &*self.schedule);
-        self.span.in_scope(|| machine.step_with_share(schedule, share, elapsed, input))
+        self.machine.step_with_share(&*self.schedule, share, elapsed, input)
     }
 }
 

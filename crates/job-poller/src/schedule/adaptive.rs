@@ -82,7 +82,7 @@ use super::{
 ///
 /// The delays grow from 8 s to 23 s for a cluster, from 7 s to 15 s for a node, and from 5 s to 9 s
 /// for a deletion. A history outweighs these assumptions after one or two jobs, because they count
-/// as 0.8 jobs at each age after the first job, and as less after more jobs.
+/// as less than one job at each age.
 ///
 /// # Examples
 ///

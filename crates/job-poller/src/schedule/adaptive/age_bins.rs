@@ -28,11 +28,16 @@ pub(crate) const fn bin_end(bin: usize) -> f64 {
     if bin < BIN_COUNT - 1 { BIN_STARTS[bin] } else { f64::INFINITY }
 }
 
-/// Returns the middle of a bin, in seconds. The last bin has no end and is treated as if it had the
+/// Returns the width of a bin, in seconds. The last bin has no end and is treated as if it had the
 /// usual width.
-pub(crate) const fn bin_middle(bin: usize) -> f64 {
+pub(crate) const fn bin_width(bin: usize) -> f64 {
     let end = if bin < BIN_COUNT - 1 { bin_end(bin) } else { bin_start(bin) * THIRD_OF_AN_OCTAVE };
-    f64::midpoint(bin_start(bin), end)
+    end - bin_start(bin)
+}
+
+/// Returns the middle of a bin, in seconds.
+pub(crate) const fn bin_middle(bin: usize) -> f64 {
+    bin_start(bin) + bin_width(bin) / 2.0
 }
 
 /// Returns the bins whose middles are next to an age, and the part of the way from one middle to the
