@@ -16,14 +16,24 @@ const MAX_ROWS: usize = 2_000;
 /// Maximum number of steps of a job, if there are several jobs.
 const MAX_ROWS_OF_SEVERAL: usize = 200;
 
-/// Maximum number of jobs in the overview.
-const MAX_JOBS: usize = 10_000;
+/// Maximum size of the overview and the details, in bytes. With the rest, a page has less than 3 MB.
+const MAX_PAGE_BYTES: usize = 2_900_000;
 
 /// Maximum size of the details of all jobs together, in bytes.
 const MAX_DETAIL_BYTES: usize = 1 << 20;
 
+/// The size of a line of the overview without its texts, in bytes, or a little more.
+const LINE_BYTES: usize = 420;
+
 /// Maximum number of characters of a name or a reason in the overview.
 const MAX_OVERVIEW_CHARS: usize = 160;
+
+/// Number of jobs above which these texts are shorter, and how long they are then.
+const MAX_JOBS_WITH_LONG_TEXTS: usize = 1_000;
+const MAX_CHARS_OF_MANY: usize = 48;
+
+/// Minimum number of characters of a reason, if it is longer.
+const MIN_WHY_CHARS: usize = 80;
 
 /// Number of rows above which the axis is below the rows, too.
 const MAX_ROWS_WITH_ONE_AXIS: usize = 20;
@@ -41,35 +51,35 @@ pub(super) fn render_job(timeline: &Timeline) -> Result<String, askama::Error> {
 /// Renders the page of several jobs. Its size grows with the number of jobs, and has a limit.
 pub(super) fn render_jobs(timelines: &[&Timeline]) -> Result<String, askama::Error> {
     let overview = Overview::new(timelines);
-    let (mut bytes, mut left_out) = (0, 0);
-    let mut jobs = Vec::new();
-    for (index, timeline) in overview.jobs.iter().take(MAX_JOBS).enumerate() {
-        let id = format!("j{index}");
+    let has_few = overview.jobs.len() <= MAX_JOBS_WITH_LONG_TEXTS;
+    let max_chars = if has_few { MAX_OVERVIEW_CHARS } else { MAX_CHARS_OF_MANY };
+    let lines = overview.jobs.iter().enumerate();
+    let lines =
+        lines.map(|(index, timeline)| JobLine::new(index, timeline, overview.axis, max_chars));
+    let mut space = MAX_PAGE_BYTES;
+    let jobs = lines.map_while(|line| {
+        space = space.checked_sub(line.estimated_bytes())?;
+        Some(line)
+    });
+    let mut jobs: Vec<_> = jobs.collect();
+    let mut space = space.min(MAX_DETAIL_BYTES);
+    let mut with_details = 0;
+    for job in &mut jobs {
+        let prefix = format!("{}r", job.id);
+        let detail = Detail::new(job.timeline, overview.axis, MAX_ROWS_OF_SEVERAL, prefix);
+        let detail = detail.render()?;
         // After the first one that has no space, small ones could follow large ones at random.
-        let detail = if left_out == 0 {
-            Some(
-                Detail::new(timeline, overview.axis, MAX_ROWS_OF_SEVERAL, format!("{id}r"))
-                    .render()?,
-            )
-        } else {
-            None
-        };
-        bytes += detail.as_ref().map_or(0, String::len);
-        let detail = detail.filter(|_| bytes <= MAX_DETAIL_BYTES);
-        left_out += usize::from(detail.is_none());
-        jobs.push(JobLine {
-            timeline,
-            id,
-            detail,
-            bar: BarGeometry::of_job(timeline, overview.axis),
-        });
+        let Some(rest) = space.checked_sub(detail.len()) else { break };
+        space = rest;
+        job.detail = Some(detail);
+        with_details += 1;
     }
     let body = JobsPage {
         reasons: overview.reasons(),
         more_jobs: overview.jobs.len() - jobs.len(),
+        left_out: jobs.len() - with_details,
         overview: &overview,
         jobs,
-        left_out,
     };
     Page { title: overview.title(), body: body.render()? }.render()
 }
@@ -107,9 +117,39 @@ struct JobsPage<'a> {
 struct JobLine<'a> {
     timeline: &'a Timeline,
     id: String,
+    label: String,
+    name: String,
+    /// Why the job failed, or could not be read.
+    why: Option<String>,
     /// The rendered details, if there is space.
     detail: Option<String>,
     bar: Option<BarGeometry>,
+}
+
+impl<'a> JobLine<'a> {
+    fn new(index: usize, timeline: &'a Timeline, axis: Option<Axis>, max_chars: usize) -> Self {
+        Self {
+            timeline,
+            id: format!("j{index}"),
+            label: truncate(&timeline.label, max_chars),
+            name: truncate(timeline.name.as_deref().unwrap_or_default(), max_chars),
+            why: timeline.explanation().map(|why| truncate(&why, max_chars.max(MIN_WHY_CHARS))),
+            detail: None,
+            bar: BarGeometry::of_job(timeline, axis),
+        }
+    }
+
+    /// Returns the size in bytes, or a little more.
+    fn estimated_bytes(&self) -> usize {
+        let texts = [&self.label, &self.name, &self.timeline.id];
+        let texts = texts.into_iter().chain(&self.why);
+        LINE_BYTES + texts.map(|text| escaped_len(text)).sum::<usize>()
+    }
+}
+
+/// Returns the length of a text in bytes after it is escaped.
+fn escaped_len(text: &str) -> usize {
+    text.bytes().map(|byte| if b"<>&\"'".contains(&byte) { 5 } else { 1 }).sum()
 }
 
 /// What is known of a job: the failure, the times, the steps, and the attempts.

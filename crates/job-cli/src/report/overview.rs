@@ -53,20 +53,18 @@ impl Timeline {
     /// Returns why the job failed, or why it could not be read, or why the wait for it stopped.
     pub(super) fn explanation(&self) -> Option<String> {
         match self.group() {
-            JobGroup::Failed if self.failure_reasons.is_empty() => {
-                self.reason.clone().or_else(|| self.failure.clone())
-            }
-            JobGroup::Failed => self.why(),
-            JobGroup::Unread | JobGroup::Unfinished => self.cause.clone(),
+            JobGroup::Failed if !self.failure_reasons.is_empty() => self.why(),
+            JobGroup::Failed => self.reason.clone().or_else(|| self.failure.clone()),
+            JobGroup::Unread => self.reason.clone().or_else(|| self.cause.clone()),
+            JobGroup::Unfinished => self.cause.clone(),
             JobGroup::Succeeded => None,
         }
     }
 
     /// Returns the text that jobs with the same problem have in common.
     fn common_reason(&self) -> &str {
-        let failure = self.reason.as_deref().or(self.failure.as_deref());
-        let reason = if self.group() == JobGroup::Failed { failure } else { self.cause.as_deref() };
-        reason.unwrap_or("no reason given")
+        let texts = [&self.reason, &self.failure, &self.cause];
+        texts.into_iter().flatten().next().map_or("no reason given", String::as_str)
     }
 }
 

@@ -26,7 +26,8 @@ pub(crate) struct Timeline {
     pub(crate) failure: Option<String>,
     /// The distinct reasons, each with the names of steps, if several steps failed.
     pub(crate) failure_reasons: Vec<String>,
-    /// The most frequent reason of a failure.
+    /// The most frequent reason of a failure, or the error of a job that was not read. Other jobs may
+    /// have the same.
     pub(crate) reason: Option<String>,
     /// Why the wait stopped before the job ended.
     pub(crate) cause: Option<String>,

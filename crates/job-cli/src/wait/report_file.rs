@@ -10,7 +10,7 @@ use anyhow::Context;
 use job_model::object::{ObjectId, ObjectState};
 use job_poller::{Event, Outcome, machine::ObjectStatus};
 
-use super::finished::Finished;
+use super::{error_run::message_without_request_id, finished::Finished};
 use crate::{
     exit::{Exit, OrExit},
     report::{
@@ -97,6 +97,10 @@ impl Timeline {
             Err(error) => {
                 timeline.status = error.kind().as_str().replace('_', " ");
                 timeline.cause = Some(sanitize_line(&error.message()));
+                if !timeline.was_read {
+                    let message = error.last_error().map(message_without_request_id);
+                    timeline.reason = message.as_deref().map(sanitize_line);
+                }
             }
         }
         timeline.details.push(("waited for", format_duration(elapsed)));

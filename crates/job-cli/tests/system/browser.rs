@@ -20,7 +20,9 @@ const PROBE_PAGE: &str = r#"<!doctype html><meta charset="utf-8"><body><pre id="
 const widths = [400, 1600], found = [];
 const inspect = (frame, loaded) => {
   const page = frame.contentDocument, root = page.documentElement, view = frame.contentWindow;
-  const shown = one => one.checkVisibility({ contentVisibilityAuto: true });
+  // To measure a job outside of the window, the browser would have to lay it out.
+  const many = page.querySelectorAll(".job").length > 100;
+  const shown = one => one.checkVisibility({ contentVisibilityAuto: many });
   const texts = [...page.querySelectorAll("main *, svg text")].filter(one =>
     [...one.childNodes].some(node => node.nodeType === 3 && node.data.trim()) && shown(one));
   const sizes = texts.map(one => parseFloat(view.getComputedStyle(one).fontSize));
