@@ -204,11 +204,12 @@ async fn the_next_command_names_what_is_still_running() {
     let next = slice(&ran).unwrap()["next"].as_str().unwrap().to_owned();
     assert!(next.contains("'a b'"), "{next}");
     let beside = std::path::Path::new(env!("CARGO_BIN_EXE_cce-job")).parent().unwrap();
-    let mut shell = Command::new("sh");
+    let mut shell = Command::new("/bin/sh");
     shell
         .args(["-c", &next])
         .env_clear()
         .env("PATH", beside)
+        .env("XDG_STATE_HOME", "/dev/null/none")
         .env("OS_TOKEN", session.sim.account().token)
         .env("OS_PROJECT_ID", session.sim.project().as_str())
         .current_dir(session.folder.file(""));
