@@ -367,15 +367,13 @@ impl Session {
     async fn save_last_checkpoints(&mut self, result: &SessionResult, has_removed: bool) {
         self.finish_save().await;
         let has_unfinished = !result.unfinished.is_empty();
-        if let Some(file) = self.checkpoints.as_mut().filter(|_| has_unfinished && !has_removed)
-        {
+        if let Some(file) = self.checkpoints.as_mut().filter(|_| has_unfinished && !has_removed) {
             file.start_save_rest();
             self.finish_save().await;
         }
         // If there are no unfinished waits, this removes the file.
         let Some(file) = &mut self.checkpoints else { return };
-        if file.written_path().is_none() || file.needs_all() || !has_unfinished || has_removed
-        {
+        if file.written_path().is_none() || file.needs_all() || !has_unfinished || has_removed {
             file.start_save_all(ended(result).collect());
             self.finish_save().await;
         }
