@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    commands::{config, demo, docs, get, list, show, sim},
+    commands::{completions, config, demo, get, list, manual, show, sim},
     connection, exit,
     logging::LoggingArgs,
     report, wait,
@@ -59,11 +59,11 @@ pub(crate) enum Command {
     #[command(after_help = durable::HELP, after_long_help = join_help(&[durable::HELP, connection::HELP]))]
     Durable(Box<durable::Arguments>),
     /// Print shell completions
-    #[command(after_help = docs::COMPLETIONS_HELP)]
-    Completions(docs::Completions),
+    #[command(after_help = completions::HELP)]
+    Completions(completions::Arguments),
     /// Print a manual page, or write all of them to a folder
-    #[command(after_help = docs::MAN_HELP)]
-    Man(docs::Manual),
+    #[command(after_help = manual::HELP)]
+    Man(manual::Arguments),
 }
 
 fn long_help() -> String {

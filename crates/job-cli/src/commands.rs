@@ -8,4 +8,5 @@ pub(crate) mod sim;
 pub(crate) mod demo;
 #[cfg(feature = "durable")]
 pub(crate) mod durable;
-pub(crate) mod docs;
+pub(crate) mod completions;
+pub(crate) mod manual;

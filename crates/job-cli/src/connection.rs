@@ -31,6 +31,7 @@ use self::{hints::IssuingService, tls::TlsArgs};
 use crate::{
     exit::{Exit, OrExit},
     files::{self, KeyRecordFiles, QuotaFile},
+    input::parse_id,
     terminal::stderr,
 };
 
@@ -83,7 +84,7 @@ pub(crate) struct ConnectionArgs {
     cloud: Option<CloudDomain>,
     /// Project id [default: the project set with the credentials, or else the project that has the
     /// region's name]
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = parse_id::<ProjectId>)]
     project: Option<ProjectId>,
     /// Authentication method
     #[arg(long, value_enum, default_value_t = AuthArg::Auto)]

@@ -1,6 +1,12 @@
 //! Reads files and stdin: job ids, submission replies and saved job replies.
 
+mod ids;
+mod replies;
+mod submitted;
+mod text;
+
 use std::{
+    collections::HashSet,
     fmt,
     io::{self, IsTerminal},
     path::PathBuf,
@@ -11,8 +17,11 @@ use anyhow::{Context, anyhow};
 use http::Response;
 use job_model::{JobId, ServiceError};
 use job_transport::{FetchError, Reading};
-use serde_json::Value;
 
+pub(crate) use self::{
+    ids::{parse_id, without_comment},
+    submitted::Submitted,
+};
 use crate::{
     exit::{Exit, OrExit},
     files,
@@ -65,43 +74,38 @@ impl InputArg {
         read.with_context(|| format!("cannot read {self}")).or_exit(Exit::Usage)
     }
 
-    /// Reads the job id from the reply of the API call that created the job, and the id of what the job
-    /// makes or deletes, if the reply contains it.
+    /// Reads the jobs in the replies of the API calls that created them.
     ///
     /// # Errors
     ///
-    /// Returns a usage error if the reply has no job id. If the reply is an error response, the
+    /// Returns a usage error if a reply has no job id. If the reply is an error response, the
     /// message includes the service's code and message.
-    pub(crate) fn read_submitted_id(&self) -> anyhow::Result<(JobId, Option<String>)> {
-        let reply = self.read()?;
-        let id = JobId::from_submission(&reply).map_err(|error| {
-            // The most common cause is that the call failed. Then the reply contains the reason.
-            let service_error = ServiceError::from_body(0, None, &reply);
-            match service_error.filter(|error| error.code().is_some()) {
-                Some(error) => anyhow!("no job id in {self}; the API call failed: {error}"),
-                None => anyhow::Error::new(error).context(format!("no job id in {self}")),
-            }
-        });
-        Ok((id.or_exit(Exit::Usage)?, resource_id(&reply)))
+    pub(crate) fn read_submitted(&self) -> anyhow::Result<Vec<Submitted>> {
+        replies::read_submitted(&self.read()?).or_else(|replies::Problem { error, hint }| {
+            // An error with a cause would be printed with the context between them.
+            Err(anyhow!("no job id in {self}: {error:#}")).or_exit_with_hint(Exit::Usage, hint)
+        })
     }
 
-    /// Reads job ids, separated by line breaks or spaces.
+    /// Reads job ids, separated by line breaks or spaces. Skips comments, which start with `#`.
     ///
     /// # Errors
     ///
     /// Returns a usage error if an id is invalid, or if the input has no id.
     pub(crate) fn read_ids(&self) -> anyhow::Result<Vec<JobId>> {
-        let text = String::from_utf8(self.read()?);
-        let text = text.map_err(|_| anyhow!("{self} is not valid UTF-8")).or_exit(Exit::Usage)?;
-        let mut ids = Vec::new();
-        // Some editors write a byte order mark.
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        for (number, line) in text.lines().enumerate() {
-            for word in line.split_whitespace() {
-                let at = || format!("invalid job id in {self}, line {}", number + 1);
-                ids.push(word.parse::<JobId>().with_context(at).or_exit(Exit::Usage)?);
-            }
+        let bytes = self.read()?;
+        let bytes = text::decode(&bytes);
+        if let Some((what, hint)) = text::describe_binary(&bytes) {
+            return Err(anyhow!("no job ids in {self}: {what}"))
+                .or_exit_with_hint(Exit::Usage, Some(hint.into()));
         }
+        let text = str::from_utf8(&bytes);
+        let text = text.map_err(|_| anyhow!("{self} is not valid UTF-8")).or_exit(Exit::Usage)?;
+        let ids = ids::read_ids(text).map(|(line, id)| {
+            id.with_context(|| format!("invalid job id in {self}, line {line}"))
+                .or_exit(Exit::Usage)
+        });
+        let ids = ids.collect::<anyhow::Result<Vec<_>>>()?;
         if ids.is_empty() {
             return Err(anyhow!("no job ids in {self}: it is empty")).or_exit(Exit::Usage);
         }
@@ -128,15 +132,54 @@ impl InputArg {
     }
 }
 
-/// Returns the id of the cluster or node that a reply describes, or that a job in it names.
-fn resource_id(reply: &[u8]) -> Option<String> {
-    let reply: Value = serde_json::from_slice(reply).ok()?;
-    let paths = match reply["kind"].as_str() {
-        Some("Job") => ["/spec/resourceID", "/spec/clusterUID"],
-        _ => ["/metadata/uid", ""],
-    };
-    let ids = paths.into_iter().filter_map(|path| reply.pointer(path)?.as_str());
-    ids.filter(|id| !id.is_empty()).map(String::from).next()
+/// A job id on the command line, or `-` for ids on stdin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum IdArg {
+    Stdin,
+    Job(JobId),
+}
+
+impl FromStr for IdArg {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        if text == "-" { Ok(Self::Stdin) } else { parse_id(text).map(Self::Job) }
+    }
+}
+
+impl IdArg {
+    /// Returns the ids of the arguments and on stdin, each once. `other_inputs` are the inputs that
+    /// the command reads besides.
+    ///
+    /// # Errors
+    ///
+    /// Returns a usage error if stdin is given twice, or if its ids cannot be read.
+    pub(crate) fn read_all<'i>(
+        arguments: &[Self],
+        other_inputs: impl Iterator<Item = &'i InputArg>,
+    ) -> anyhow::Result<Vec<JobId>> {
+        let stdins = arguments.iter().filter(|id| **id == Self::Stdin).count()
+            + other_inputs.filter(|input| **input == InputArg::Stdin).count();
+        if stdins > 1 {
+            return Err(anyhow!("stdin can be read only once, but `-` is given {stdins} times"))
+                .or_exit(Exit::Usage);
+        }
+        let mut ids = Vec::new();
+        for id in arguments {
+            match id {
+                Self::Stdin => ids.extend(InputArg::Stdin.read_ids()?),
+                Self::Job(id) => ids.push(id.clone()),
+            }
+        }
+        Ok(distinct(ids))
+    }
+}
+
+/// Removes repeated ids.
+pub(crate) fn distinct(mut ids: Vec<JobId>) -> Vec<JobId> {
+    let mut known = HashSet::new();
+    ids.retain(|id| known.insert(id.clone()));
+    ids
 }
 
 /// Whether the reply has at least one of `metadata`, `spec` and `status`.
@@ -151,33 +194,5 @@ fn decode_cause(error: FetchError) -> anyhow::Error {
         (Some(cause), _) => anyhow!(cause.clone()),
         (None, Some(detail)) => anyhow!(detail.to_owned()),
         (None, None) => error.into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reply_names_what_the_job_makes_or_deletes() {
-        for (reply, expected) in [
-            (
-                r#"{"kind": "Cluster", "metadata": {"uid": "c"}, "status": {"jobID": "j"}}"#,
-                Some("c"),
-            ),
-            (r#"{"kind": "Node", "metadata": {"uid": "n"}}"#, Some("n")),
-            (
-                r#"{"kind": "Job", "metadata": {"uid": "j"}, "spec": {"clusterUID": "c"}}"#,
-                Some("c"),
-            ),
-            (r#"{"kind": "Job", "spec": {"clusterUID": "c", "resourceID": "n"}}"#, Some("n")),
-            (r#"{"kind": "Job", "metadata": {"uid": "j"}}"#, None),
-            (r#"{"jobid": "j"}"#, None),
-            (r#"{"metadata": {"uid": 7}}"#, None),
-            ("[]", None),
-            ("", None),
-        ] {
-            assert_eq!(resource_id(reply.as_bytes()).as_deref(), expected, "{reply}");
-        }
     }
 }

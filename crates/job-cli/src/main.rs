@@ -26,7 +26,7 @@ use job_transport::transport::display_chain;
 
 use crate::{
     arguments::{Arguments, Command},
-    commands::{config, demo, docs, get, list, show, sim},
+    commands::{completions, config, demo, get, list, manual, show, sim},
     exit::Exit,
     logging::Verbosity,
     runtime::block_on,
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command, verbosity: Verbosity, flags: &Flags) -> anyhow::Result<Exit> {
     match command {
-        Command::Get(arguments) => get::run(&arguments),
+        Command::Get(arguments) => get::run(&arguments, verbosity),
         Command::List(arguments) => list::run(&arguments),
         Command::Wait(arguments) => wait::run(*arguments, verbosity, flags),
         Command::Show(arguments) => show::run(&arguments),
@@ -66,8 +66,8 @@ fn run(command: Command, verbosity: Verbosity, flags: &Flags) -> anyhow::Result<
         Command::Demo(arguments) => block_on(demo::run(&arguments, verbosity)),
         #[cfg(feature = "durable")]
         Command::Durable(arguments) => commands::durable::block_on(*arguments, verbosity),
-        Command::Completions(arguments) => docs::completions(&arguments, Arguments::command()),
-        Command::Man(arguments) => docs::manual(&arguments, Arguments::command()),
+        Command::Completions(arguments) => completions::run(&arguments, Arguments::command()),
+        Command::Man(arguments) => manual::run(&arguments, Arguments::command()),
     }
 }
 

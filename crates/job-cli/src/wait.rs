@@ -96,7 +96,7 @@ pub(crate) struct Arguments {
     /// What to wait for: `ended`, the end of the job; `ready`, also until the cluster or the nodes
     /// that it names can be used; `gone`, until they are deleted [default: ended; with --cluster:
     /// ready]
-    #[arg(long, value_name = "STATE", hide_possible_values = true)]
+    #[arg(long, value_enum, value_name = "STATE", hide_possible_values = true)]
     until: Option<UntilArg>,
     /// Wait until all jobs have ended (default)
     #[arg(long, conflicts_with_all = ["any", "fail_fast"])]

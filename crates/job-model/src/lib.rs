@@ -79,6 +79,7 @@ extern crate alloc;
 extern crate std;
 
 mod printable;
+mod duration;
 mod id;
 pub mod decode;
 pub mod job;
@@ -89,6 +90,7 @@ pub mod reply;
 mod testing;
 
 pub use decode::{deviation::Deviation, error::DecodeError};
+pub use duration::HumanDuration;
 pub use id::IdError;
 pub use jiff;
 pub use job::{
@@ -101,7 +103,8 @@ pub use job::{
 pub use printable::is_unprintable;
 pub use reply::service_error::ServiceError;
 pub use tree::{
-    failure::Failure, inconsistency::Inconsistency, progress::Progress, walk::TreeEntry,
+    failure::Failure, failure_summary::FailureSummary, inconsistency::Inconsistency,
+    progress::Progress, walk::TreeEntry,
 };
 
 /// Tests the example in the README.

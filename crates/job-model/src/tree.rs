@@ -8,10 +8,12 @@
 pub(crate) mod walk;
 pub(crate) mod progress;
 pub(crate) mod failure;
+pub(crate) mod failure_summary;
 pub(crate) mod inconsistency;
 mod render;
 mod summary;
 
+pub use failure_summary::{FailureReason, StepKind};
 pub use inconsistency::InconsistencyKind;
 pub use render::Tree;
 pub use walk::{SubJobPath, SubJobPathError, Walk};

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use job_model::{Deviation, Failure, Inconsistency, Job, Phase};
+use job_model::{Deviation, Failure, FailureSummary, Inconsistency, Job, Phase};
 use serde::Serialize;
 
 use crate::machine::{FinishedJob, ObjectStatus, Outcome, WaitError, seconds};
@@ -42,6 +42,8 @@ pub struct Report<'a> {
     pub outcome: &'static str,
     /// The job's type.
     pub r#type: Option<&'a str>,
+    /// The name of the job's resource.
+    pub name: Option<&'a str>,
     /// The job's phase as last read.
     pub phase: Option<&'a Phase>,
     /// The clusters and nodes that the wait has read, as last read. Serialized only if there are any.
@@ -54,15 +56,23 @@ pub struct Report<'a> {
     pub job_outcome: Option<&'static str>,
     /// The step that failed and its reason, if the job failed.
     pub failure: Option<&'a Failure>,
+    /// How many steps failed, and each distinct reason with the names of its steps, if the job
+    /// failed. Its size is limited, however many steps failed.
+    pub failures: Option<FailureSummary>,
     /// The error and its causes without the job's id, if the wait stopped before the job ended.
     pub error: Option<String>,
     /// Number of attempts. Lookups of sub-jobs are not included.
     pub attempts: u32,
+    /// Time from the creation of the job to its end. Serialized as seconds, with three decimals, or
+    /// null if the job has not ended or its times are unknown.
+    #[serde(serialize_with = "seconds::optional::serialize")]
+    pub duration: Option<Duration>,
     /// Time since the wait began. Serialized as seconds, with three decimals.
     #[serde(serialize_with = "seconds::serialize")]
     pub elapsed: Duration,
-    /// Time from the job's end until the wait read it. Serialized as seconds, with three decimals,
-    /// or null if it is unknown.
+    /// Time from the job's end until the wait read it. If the job ended before the wait began, the
+    /// time since the wait began. Serialized as seconds, with three decimals, or null if it is
+    /// unknown.
     #[serde(serialize_with = "seconds::optional::serialize")]
     pub detection_delay: Option<Duration>,
     /// Contradictions between the job and its sub-jobs.
@@ -90,12 +100,15 @@ impl<'a> Report<'a> {
         let report = Self {
             outcome: "",
             r#type: document.and_then(Job::job_type),
+            name: document.and_then(Job::resource_name),
             phase: document.and_then(Job::phase),
             objects: Vec::new(),
             job_outcome: None,
             failure: None,
+            failures: None,
             error: None,
             attempts: 0,
+            duration: document.filter(|job| has_ended(job)).and_then(Job::duration),
             elapsed: Duration::ZERO,
             detection_delay: None,
             inconsistencies: &[],
@@ -110,6 +123,7 @@ impl<'a> Report<'a> {
                     Outcome::Failed(failure) => Some(&**failure),
                     Outcome::Succeeded | Outcome::Ready | Outcome::Broken | Outcome::Gone => None,
                 },
+                failures: finished.failure_summary(),
                 objects: finished.objects.iter().collect(),
                 job_outcome: finished.job_outcome(),
                 attempts: finished.attempts,
@@ -132,6 +146,10 @@ impl<'a> Report<'a> {
             },
         }
     }
+}
+
+fn has_ended(job: &Job) -> bool {
+    job.phase().is_some_and(Phase::is_terminal)
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

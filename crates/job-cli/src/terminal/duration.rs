@@ -2,13 +2,14 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 use jiff::{
-    SignedDuration,
+    SignedDuration, Span, SpanRelativeTo,
     fmt::friendly::{Spacing, SpanPrinter},
 };
+use job_model::HumanDuration;
 
-/// A duration on the command line, such as `90s`, `45m` or `1h30m`.
+/// A duration on the command line, such as `90s`, `45m`, `1h30m` or `2d`. A day has 24 hours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct DurationArg(pub(crate) Duration);
 
@@ -16,16 +17,21 @@ impl FromStr for DurationArg {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> anyhow::Result<Self> {
-        let span = text.parse().ok().and_then(|span: SignedDuration| span.try_into().ok());
-        if let Some(span) = span {
-            return Ok(Self(span));
+        let expected = || anyhow!("expected a duration such as 90s, 45m, 1h30m or 2d");
+        // Only a span has days.
+        let span: Option<Span> = text.parse().ok();
+        let duration = match span {
+            None => text.parse().ok(),
+            Some(span) => match span.to_duration(SpanRelativeTo::days_are_24_hours()) {
+                Ok(duration) => Some(duration),
+                Err(_) => bail!("months and years differ in length; use days, for example 30d"),
+            },
+        };
+        if let Some(duration) = duration.and_then(|one: SignedDuration| one.try_into().ok()) {
+            return Ok(Self(duration));
         }
         let bare = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        Err(if bare {
-            anyhow!("add a unit, for example {text}s or {text}m")
-        } else {
-            anyhow!("expected a duration such as 90s, 45m or 1h30m")
-        })
+        Err(if bare { anyhow!("add a unit, for example {text}s or {text}m") } else { expected() })
     }
 }
 
@@ -54,15 +60,19 @@ impl FromStr for TimeoutArg {
     }
 }
 
-/// Formats a duration for humans: in tenths of a second below a minute, in whole seconds from there
-/// on.
-pub(crate) fn format_duration(duration: Duration) -> String {
-    if duration < Duration::from_secs(60) {
-        // Truncated, because rounding 59.96 s would give `60.0s`.
-        return format!("{}.{}s", duration.as_secs(), duration.subsec_millis() / 100);
+/// Formats the timeout so that parsing gives the same timeout.
+impl fmt::Display for TimeoutArg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(timeout) => DurationArg(timeout).fmt(f),
+            None => f.write_str("none"),
+        }
     }
-    let whole = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
-    SpanPrinter::new().duration_to_string(&SignedDuration::from_secs(whole))
+}
+
+/// Formats a duration for people, as [`HumanDuration`] does.
+pub(crate) fn format_duration(duration: Duration) -> String {
+    HumanDuration(duration).to_string()
 }
 
 #[cfg(test)]
@@ -78,10 +88,20 @@ mod tests {
             ("1.5h", Ok("1h30m")),
             ("250ms", Ok("250ms")),
             ("0s", Ok("0s")),
+            ("1d", Ok("24h")),
+            ("1d 2h", Ok("26h")),
+            ("2 days", Ok("48h")),
+            ("1w", Ok("168h")),
+            ("P1DT1H", Ok("25h")),
+            ("200000000h", Ok("200000000h")),
+            ("1mo", Err("months and years differ in length; use days, for example 30d")),
+            ("1y", Err("months and years differ in length; use days, for example 30d")),
+            ("-1d", Err("expected a duration such as 90s, 45m, 1h30m or 2d")),
+            ("1.5d", Err("expected a duration such as 90s, 45m, 1h30m or 2d")),
             ("10", Err("add a unit, for example 10s or 10m")),
-            ("-5s", Err("expected a duration such as 90s, 45m or 1h30m")),
-            ("", Err("expected a duration such as 90s, 45m or 1h30m")),
-            ("soon", Err("expected a duration such as 90s, 45m or 1h30m")),
+            ("-5s", Err("expected a duration such as 90s, 45m, 1h30m or 2d")),
+            ("", Err("expected a duration such as 90s, 45m, 1h30m or 2d")),
+            ("soon", Err("expected a duration such as 90s, 45m, 1h30m or 2d")),
         ];
         for (text, expected) in rows {
             let span = text.parse::<DurationArg>();
@@ -95,31 +115,17 @@ mod tests {
 
     #[test]
     fn timeouts_accept_none_zero_and_durations() {
-        let rows = [("none", None), ("0", Some(0)), ("0s", Some(0)), ("45m", Some(45 * 60))];
+        let rows = [
+            ("none", None),
+            ("0", Some(0)),
+            ("0s", Some(0)),
+            ("45m", Some(45 * 60)),
+            ("1d", Some(86_400)),
+        ];
         for (text, seconds) in rows {
             let expected = TimeoutArg(seconds.map(Duration::from_secs));
             assert_eq!(text.parse::<TimeoutArg>().unwrap(), expected, "{text}");
         }
         assert!("60".parse::<TimeoutArg>().is_err());
-    }
-
-    #[test]
-    fn durations_are_formatted_for_humans() {
-        let rows = [
-            (0, "0.0s"),
-            (4_650, "4.6s"),
-            (59_999, "59.9s"),
-            (60_000, "1m"),
-            (83_400, "1m 23s"),
-            (3_723_900, "1h 2m 3s"),
-            (90_000_000, "25h"),
-        ];
-        for (milliseconds, expected) in rows {
-            assert_eq!(format_duration(Duration::from_millis(milliseconds)), expected);
-        }
-        assert_eq!(
-            format_duration(Duration::MAX),
-            format_duration(Duration::from_secs(i64::MAX as u64))
-        );
     }
 }

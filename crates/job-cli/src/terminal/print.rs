@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum, builder::ArgPredicate};
-use job_model::{Job, is_unprintable};
+use job_model::{Job, JobId, is_unprintable};
 use job_poller::machine::ObjectStatus;
 use job_transport::Reading;
 
@@ -35,6 +35,20 @@ pub(crate) enum PrintFormat {
 }
 
 impl PrintArgs {
+    /// Prints a job of several in the selected format. For humans, its id is above it.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error in the same cases as [`print`](Self::print).
+    pub(crate) fn print_one_of_many(&self, id: &JobId, reading: &Reading) -> anyhow::Result<()> {
+        if self.output == PrintFormat::Human && !self.raw {
+            write_stdout(format!("{}:\n", text::sanitize_line(id.as_str())))?;
+        }
+        self.print(reading)?;
+        // The bytes of a reply have no line break at the end.
+        if self.raw { write_stdout("\n") } else { Ok(()) }
+    }
+
     /// Prints the job of a reply in the selected format.
     ///
     /// # Errors

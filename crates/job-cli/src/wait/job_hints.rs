@@ -12,7 +12,7 @@ use job_poller::Fleet;
 
 use crate::{
     exit::{Exit, OrExit},
-    input::InputArg,
+    input::{InputArg, without_comment},
     terminal::{stderr, text},
 };
 
@@ -66,9 +66,10 @@ fn read_hints(
         if !line.ends_with(b"\n") {
             reader.skip_until(b'\n')?;
         }
-        let id = str::from_utf8(&line).unwrap_or_default().trim();
+        // A line that is not UTF-8 is not an id.
+        let id = str::from_utf8(&line).map_or("\u{fffd}/", without_comment).trim();
         match id.parse::<JobId>() {
-            _ if line.trim_ascii().is_empty() => {}
+            _ if id.is_empty() => {}
             // There is no wait for a job that has ended.
             Ok(id) => _ = hint(&id),
             Err(error) if !mem::replace(&mut has_warned, true) => {
@@ -96,6 +97,7 @@ mod tests {
             ("", vec![]),
             ("one", vec!["one"]),
             ("one\ntwo\r\n\n  three  \n", vec!["one", "two", "three"]),
+            ("# first\none # 1\n#\ntwo", vec!["one", "two"]),
             ("a\u{7f}\nfour\nb\u{7f}\nfive", vec!["four", "five"]),
             (&long, vec!["after-a-long-line"]),
         ];

@@ -1,18 +1,13 @@
 //! The jobs to wait for: given as arguments, read from stdin, read from submission replies, or
 //! resumed from a checkpoint file.
 
-use std::{
-    collections::{HashMap, HashSet},
-    path::Path,
-    str::FromStr,
-    time::Duration,
-};
+use std::{collections::HashMap, path::Path, time::Duration};
 
 use anyhow::anyhow;
 use clap::Args;
 use jiff::Timestamp;
 use job_model::{
-    IdError, JobId,
+    JobId,
     object::{ClusterId, NodeId, ObjectId},
 };
 use job_poller::{
@@ -27,43 +22,29 @@ use super::{
 };
 use crate::{
     exit::{Exit, OrExit},
-    input::InputArg,
+    input::{IdArg, InputArg, Submitted, distinct, parse_id},
     terminal::stderr,
 };
 
 #[derive(Args)]
 pub(crate) struct JobArgs {
-    /// Job ids; `-` reads them from stdin, one per line
+    /// Job ids; `-` reads them from stdin, one per line, with comments after `#`
     #[arg(value_name = "ID")]
     ids: Vec<IdArg>,
-    /// Read the job id from a saved API response of the request that started the job; `-` reads
-    /// stdin
+    /// Read the job ids from the replies to the API calls that created the jobs: one or several,
+    /// with or without headers (`curl -i`), or only the ids; `-` reads stdin
     #[arg(long, value_name = "FILE")]
     from: Vec<InputArg>,
     /// Wait until this cluster is ready, without a job, for example after it was resized or
     /// woken up; see --until
-    #[arg(long, value_name = "ID", conflicts_with_all = ["ids", "from"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["ids", "from"], value_parser = parse_id::<ClusterId>)]
     cluster: Option<ClusterId>,
     /// Wait for this node of the cluster instead of the cluster; can be repeated
-    #[arg(long, value_name = "ID", requires = "cluster")]
+    #[arg(long, value_name = "ID", requires = "cluster", value_parser = parse_id::<NodeId>)]
     node: Vec<NodeId>,
     /// State of the waits, as in the commands that --at-most prints
     #[arg(long, value_name = "STATE", conflicts_with = "checkpoint", hide_short_help = true)]
     state: Option<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum IdArg {
-    Stdin,
-    Job(JobId),
-}
-
-impl FromStr for IdArg {
-    type Err = IdError;
-
-    fn from_str(text: &str) -> Result<Self, IdError> {
-        if text == "-" { Ok(Self::Stdin) } else { text.parse().map(Self::Job) }
-    }
 }
 
 /// How a wait starts.
@@ -175,28 +156,14 @@ impl JobArgs {
         other_input: Option<&InputArg>,
         resource_ids: &mut HashMap<JobId, String>,
     ) -> anyhow::Result<Vec<JobId>> {
-        let inputs = self.from.iter().chain(other_input);
-        let stdins = self.ids.iter().filter(|id| **id == IdArg::Stdin).count()
-            + inputs.filter(|input| **input == InputArg::Stdin).count();
-        if stdins > 1 {
-            return Err(anyhow!("stdin can be read only once, but `-` is given {stdins} times"))
-                .or_exit(Exit::Usage);
-        }
-        let mut ids = Vec::new();
-        for id in &self.ids {
-            match id {
-                IdArg::Stdin => ids.extend(InputArg::Stdin.read_ids()?),
-                IdArg::Job(id) => ids.push(id.clone()),
+        let mut ids = IdArg::read_all(&self.ids, self.from.iter().chain(other_input))?;
+        for from in &self.from {
+            for Submitted { id, resource_id } in from.read_submitted()? {
+                resource_ids.extend(resource_id.map(|resource_id| (id.clone(), resource_id)));
+                ids.push(id);
             }
         }
-        for from in &self.from {
-            let (id, resource_id) = from.read_submitted_id()?;
-            resource_ids.extend(resource_id.map(|resource_id| (id.clone(), resource_id)));
-            ids.push(id);
-        }
-        let mut named = HashSet::new();
-        ids.retain(|id| named.insert(id.clone()));
-        Ok(ids)
+        Ok(distinct(ids))
     }
 }
 

@@ -7,7 +7,7 @@ pub(crate) use summary::{SummaryRow, render_table};
 
 use std::{io, time::Duration};
 
-use job_model::JobId;
+use job_model::{FailureSummary, JobId};
 use job_poller::{Event, FinishedJob, Outcome, WaitErrorKind};
 
 use super::{finished::Finished, format::OutputFormat, missed::Missed};
@@ -122,32 +122,52 @@ pub(super) fn result_lines(
     with_deviations: bool,
     styles: Styles,
 ) -> Vec<String> {
-    let attempts = ended.attempts.saturating_add(ended.object_readings);
-    let plural = if attempts == 1 { "" } else { "s" };
-    let took = format!("({}, {attempts} attempt{plural})", format_duration(ended.elapsed));
-    let (word, of) = match &ended.outcome {
-        Outcome::Succeeded => {
-            (styles.success("succeeded"), ended.job.label().escape_debug().to_string())
+    let summary = ended.failure_summary().filter(FailureSummary::has_many);
+    let (word, took, of) = match (&ended.outcome, &summary) {
+        (Outcome::Succeeded, _) => (styles.success("succeeded"), job_time("in", ended), {
+            let name = ended.job.resource_name().map(|name| format!(" {name}"));
+            let title = format!("{}{}", ended.job.label(), name.unwrap_or_default());
+            title.escape_debug().to_string()
+        }),
+        (Outcome::Failed(_), Some(summary)) => {
+            (styles.error("failed"), job_time("after", ended), summary.headline())
         }
-        Outcome::Failed(failure) => (styles.error("failed"), failure.to_string()),
-        outcome => {
+        (Outcome::Failed(failure), None) => {
+            (styles.error("failed"), job_time("after", ended), failure.to_string())
+        }
+        (outcome, _) => {
             let word = outcome.as_str();
             let word = if ended.is_success() { styles.success(word) } else { styles.error(word) };
-            (word, ended.object_summary())
+            (word, None, ended.object_summary())
         }
     };
+    let attempts = ended.attempts.saturating_add(ended.object_readings);
+    let plural = if attempts == 1 { "" } else { "s" };
+    let waited = match took {
+        Some(_) => String::new(),
+        None => format!("waited {}, ", format_duration(ended.elapsed)),
+    };
     let mut lines = vec![format!(
-        "{} {word}: {} {}",
+        "{} {word}{}: {} {}",
         text::sanitize_line(id.as_str()),
+        took.unwrap_or_default(),
         text::sanitize_line(&of),
-        styles.dim(&took)
+        styles.dim(&format!("({waited}{attempts} attempt{plural})"))
     )];
+    lines.extend(
+        summary
+            .iter()
+            .flat_map(FailureSummary::reason_lines)
+            .map(|line| format!("  {}", text::sanitize_line(&line))),
+    );
     if let Outcome::Failed(_) = &ended.outcome {
         lines.extend(
             ended.active_sub_jobs.iter().filter_map(|path| ended.job.sub_job_at(path)).map(
                 |step| {
-                    let label = text::sanitize_line(&step.label().escape_debug().to_string());
-                    format!("  {}: {label}", styles.warning("not ended"))
+                    let name = step.display_name().map(|name| format!(" {name}"));
+                    let title = format!("{}{}", step.label(), name.unwrap_or_default());
+                    let title = text::sanitize_line(&title.escape_debug().to_string());
+                    format!("  {}: {title}", styles.warning("not ended"))
                 },
             ),
         );
@@ -159,6 +179,18 @@ pub(super) fn result_lines(
         format!("  {}: {}", styles.warning("warning"), text::sanitize_line(&warning))
     }));
     lines
+}
+
+/// Returns how long a job took, and when its end was detected, such as ` in 13.9s, detected 0.8s
+/// later`. Returns `None` if its times are unknown.
+fn job_time(preposition: &str, ended: &FinishedJob) -> Option<String> {
+    let took = format!(" {preposition} {}", format_duration(ended.job.duration()?));
+    Some(match (ended.detection_delay, &ended.observation) {
+        (None, _) => took,
+        // The job may have ended long before.
+        (Some(_), None) => took + ", detected at the first reading",
+        (Some(delay), Some(_)) => format!("{took}, detected {} later", format_duration(delay)),
+    })
 }
 
 /// The warning for a result without sub-jobs.

@@ -1,5 +1,7 @@
 //! The progress display on stderr: a live tree, lines, or nothing.
 
+mod short_names;
+mod columns;
 pub(super) mod tree_rows;
 mod live_tree;
 mod log_lines;

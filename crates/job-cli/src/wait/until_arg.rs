@@ -1,20 +1,18 @@
 //! The argument of `--until`: `ended`, `ready` or `gone`.
 
-use std::str::FromStr;
-
-use anyhow::anyhow;
+use clap::{ValueEnum, builder::PossibleValue};
 use job_poller::Until;
 
 /// What to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct UntilArg(pub(crate) Until);
 
-impl FromStr for UntilArg {
-    type Err = anyhow::Error;
+impl ValueEnum for UntilArg {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self(Until::Ended), Self(Until::Ready), Self(Until::Gone)]
+    }
 
-    fn from_str(text: &str) -> anyhow::Result<Self> {
-        let known = [Until::Ended, Until::Ready, Until::Gone];
-        let found = known.into_iter().find(|until| until.as_str() == text);
-        found.map(Self).ok_or_else(|| anyhow!("expected ended, ready or gone"))
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.as_str()))
     }
 }

@@ -27,11 +27,19 @@ impl Job {
     /// ```
     #[must_use]
     pub fn display_name(&self) -> Option<Cow<'_, str>> {
-        let known = |text: &&str| !text.is_empty();
-        let resource_name = self.spec.as_ref().and_then(|spec| spec.resource_name.as_deref());
-        let short_id = |uid| prefix(uid, SHORT_ID_CHARS);
-        let name = resource_name.map(str::trim).filter(known);
-        name.or_else(|| self.uid().map(str::trim).map(short_id).filter(known)).map(Cow::Borrowed)
+        let short_id = || {
+            let uid = self.uid()?.trim();
+            Some(prefix(uid, SHORT_ID_CHARS)).filter(|id| !id.is_empty())
+        };
+        self.resource_name().or_else(short_id).map(Cow::Borrowed)
+    }
+
+    /// Returns the name of the job's resource, such as that of a node, or `None` if it is missing or
+    /// blank.
+    #[must_use]
+    pub fn resource_name(&self) -> Option<&str> {
+        let name = self.spec.as_ref()?.resource_name.as_deref()?.trim();
+        Some(name).filter(|name| !name.is_empty())
     }
 }
 

@@ -4,7 +4,7 @@ use alloc::string::String;
 use core::{fmt, time::Duration};
 
 use super::service_error::ServiceError;
-use crate::decode::beginning;
+use crate::{HumanDuration, decode::beginning};
 
 /// Maximum bytes that are kept of a policy's name.
 const MAX_POLICY_LEN: usize = 64;
@@ -163,7 +163,8 @@ impl fmt::Display for RateLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { policy, max_requests, window } = self;
         let plural = if *max_requests == 1 { "" } else { "s" };
-        write!(f, "{max_requests} request{plural} in {window:?} (policy {policy})")
+        let window = HumanDuration(*window);
+        write!(f, "{max_requests} request{plural} in {window} (policy {policy})")
     }
 }
 

@@ -6,12 +6,19 @@ use core::fmt;
 use crate::{
     decode::{Cursor, DecodeError, Document, Text},
     id::IdError,
-    job::{FIELD_NAMES, JobId},
+    job::{FIELD_NAMES, Job, JobId},
+    reply::service_error::is_spelling_of,
 };
 
 /// The fields that may contain the id, in their order of precedence.
 const JOB_ID_PATHS: [&str; 5] =
     ["status.jobID", "jobid", "jobID", "status.jobId", "metadata.annotations.jobid"];
+
+/// The fields that may contain the id of an order, which has to be paid before a job begins.
+const ORDER_ID_PATHS: [&str; 3] = ["orderId", "status.orderId", "metadata.annotations.orderId"];
+
+/// The `kind` of a job.
+const JOB_KIND: &str = "Job";
 
 impl JobId {
     /// Reads the job's id from the reply of the call that created the job.
@@ -30,6 +37,10 @@ impl JobId {
     /// (`resourceJobId`, seen beside the last one, is the id of another job.) If two fields have
     /// different ids, the reply is rejected, because either one may be the wrong job.
     ///
+    /// Other clients print these fields with other names, such as `job_id`. So names are compared
+    /// without `_` and in any case. If the reply is a job itself, as `GET` of a job returns it, the
+    /// id is its `metadata.uid`.
+    ///
     /// ```
     /// let reply = br#"{"kind": "Cluster", "status": {"jobID": "354331b2c-229a-11e8"}}"#;
     /// let id = job_model::JobId::from_submission(reply)?;
@@ -40,27 +51,50 @@ impl JobId {
     /// # Errors
     ///
     /// Returns an error if the reply is not a JSON object, or has no id, an invalid id, or two
-    /// different ids.
+    /// different ids. A reply with an order instead of a job has an error of its own.
     pub fn from_submission(reply: &[u8]) -> Result<Self, SubmissionError> {
-        let (reply, _) = Document::new(reply, FIELD_NAMES).map_err(SubmissionError::Unreadable)?;
-        reply.check_object().map_err(SubmissionError::Unreadable)?;
-        let mut ids: [PathIds; JOB_ID_PATHS.len()] = Default::default();
-        let paths: Vec<_> = JOB_ID_PATHS.into_iter().enumerate().collect();
-        collect_ids(&mut reply.cursor(), &paths, &mut ids);
-        let (mut found, mut unusable) = (None, None);
-        for (path, ids) in JOB_ID_PATHS.into_iter().zip(ids) {
+        let (document, _) =
+            Document::new(reply, FIELD_NAMES).map_err(SubmissionError::Unreadable)?;
+        document.check_object().map_err(SubmissionError::Unreadable)?;
+        let mut found: [PathIds; PATH_COUNT] = Default::default();
+        let paths: Vec<_> = paths().enumerate().collect();
+        collect_ids(&mut document.cursor(), &paths, &mut found);
+        let has_order = found[JOB_ID_PATHS.len()..].iter().any(|order| order.first.is_some());
+        let (mut id, mut unusable) = (None, None);
+        for (path, ids) in JOB_ID_PATHS.into_iter().zip(found) {
             unusable = unusable.or(ids.unusable);
-            let Some(id) = ids.first else {
+            let Some(first) = ids.first else {
                 continue;
             };
-            let (first, known) = found.get_or_insert_with(|| (path, id.clone()));
-            if id != *known || ids.differ {
-                return Err(SubmissionError::Ambiguous { first, second: path });
+            let (known_path, known) = id.get_or_insert_with(|| (path, first.clone()));
+            if first != *known || ids.differ {
+                return Err(SubmissionError::Ambiguous { first: known_path, second: path });
             }
         }
-        let id = found.map(|(_, id)| id);
-        id.ok_or_else(|| unusable.unwrap_or(SubmissionError::Absent))
+        match (id, unusable) {
+            (Some((_, id)), _) => Ok(id),
+            (None, Some(unusable)) => Err(unusable),
+            (None, None) if has_order => Err(SubmissionError::Order),
+            (None, None) => read_own_id(reply),
+        }
     }
+}
+
+/// The number of paths in [`paths`].
+const PATH_COUNT: usize = JOB_ID_PATHS.len() + ORDER_ID_PATHS.len();
+
+/// Returns the paths of job ids, and then those of orders.
+fn paths() -> impl Iterator<Item = &'static str> {
+    JOB_ID_PATHS.into_iter().chain(ORDER_ID_PATHS)
+}
+
+/// Reads the id of a reply that is a job itself.
+fn read_own_id(reply: &[u8]) -> Result<JobId, SubmissionError> {
+    let job = Job::from_slice(reply).ok();
+    let job = job.filter(|job| job.kind.as_deref() == Some(JOB_KIND));
+    let uid = job.as_ref().and_then(Job::uid).filter(|uid| !uid.is_empty());
+    let invalid = |error| SubmissionError::Invalid { path: "metadata.uid", error };
+    uid.ok_or(SubmissionError::Absent)?.parse().map_err(invalid)
 }
 
 /// What was found at one path. A path can have several values, because a name may be given more
@@ -82,9 +116,13 @@ fn collect_ids(cursor: &mut Cursor<'_>, paths: &[(usize, &'static str)], ids: &m
         return;
     }
     while let Some(Text { text: name, .. }) = cursor.next_name() {
-        if let Some((index, _)) = paths.iter().find(|(_, path)| **path == *name) {
+        // The exact name comes first, so that an error shows it.
+        let exact = paths.iter().find(|(_, path)| **path == *name);
+        if let Some((index, path)) =
+            exact.or_else(|| paths.iter().find(|(_, path)| is_spelling_of(&name, path)))
+        {
             let found = &mut ids[*index];
-            match read_id(JOB_ID_PATHS[*index], cursor) {
+            match read_id(path, cursor) {
                 Ok(None) => {}
                 Ok(Some(id)) => match &found.first {
                     Some(first) => found.differ |= id != *first,
@@ -96,7 +134,7 @@ fn collect_ids(cursor: &mut Cursor<'_>, paths: &[(usize, &'static str)], ids: &m
         }
         let within = |(index, path): &(usize, &'static str)| {
             let (parent, rest) = path.split_once('.')?;
-            (parent == name).then_some((*index, rest))
+            is_spelling_of(&name, parent).then_some((*index, rest))
         };
         let inner: Vec<_> = paths.iter().filter_map(within).collect();
         if inner.is_empty() {
@@ -137,6 +175,9 @@ pub enum SubmissionError {
     Unreadable(DecodeError),
     /// None of the known fields contains a job id.
     Absent,
+    /// The reply has the id of an order instead of a job id. The service starts a job only after
+    /// the order is paid.
+    Order,
     /// The value of the field is not a string.
     NotText {
         /// The path of the field.
@@ -167,6 +208,7 @@ impl fmt::Display for SubmissionError {
                 f.write_str("the reply has no job id at ")?;
                 write!(f, "{first}, {second}, {third}, {fourth} or {fifth}")
             }
+            Self::Order => f.write_str("the reply has an order id and no job id"),
             Self::NotText { path } => write!(f, "the job id at {path} is not a string"),
             Self::Invalid { path, .. } => write!(f, "the value at {path} is not a valid job id"),
             Self::Ambiguous { first, second } => {

@@ -1,6 +1,6 @@
 //! Finds the sub-job that made a job fail, and its reason.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{borrow::Cow, string::String, vec::Vec};
 use core::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeStruct};
@@ -13,17 +13,19 @@ use crate::{
 
 /// Where and why a job failed.
 ///
-/// The `Display` form is one line, such as `CreateCluster > InstallMaster: "no such flavor"`. Texts
-/// of the service are quoted and escaped.
+/// The `Display` form is one line, such as
+/// `ScaleupCluster > CreateNode pool-blue-7: "no such flavor"`. Texts of the service are escaped, and
+/// the reason is quoted. If many steps failed, [`FailureSummary`](crate::FailureSummary) shows them
+/// all.
 ///
-/// The serialized form is an object with `path`, `job_types`, `uid` and `reason`. `job_type` is
-/// read from the last entry of `job_types`. That entry is the uid or `job` if the job has no type,
-/// and then `job_type` is `None`.
+/// The serialized form is an object with `path`, `job_types`, `uid`, `reason` and `name`. `job_type`
+/// is read from the last entry of `job_types`. That entry is the uid or `job` if the job has no type,
+/// and then `job_type` is `None`. A missing `name`, which earlier versions did not write, is `None`.
 ///
 /// ```
 /// use job_model::Failure;
 ///
-/// let json = r#"{"path":"","job_types":["CreateCluster"],"uid":null,"reason":"no quota"}"#;
+/// let json = r#"{"path":"","job_types":["CreateCluster"],"uid":null,"reason":"no quota","name":null}"#;
 /// let failure: Failure = serde_json::from_str(json)?;
 /// assert_eq!(failure.to_string(), r#"CreateCluster: "no quota""#);
 /// assert_eq!(failure.job_type.as_deref(), Some("CreateCluster"));
@@ -46,15 +48,21 @@ pub struct Failure {
     ///
     /// If it has none, this is the reason of the nearest failed job above it that has one.
     pub reason: Option<String>,
+    /// The name of that sub-job: the name of its resource, else that of the nearest job above it
+    /// which has one, except for the top-level job, else the first 8 characters of its uid.
+    ///
+    /// If no sub-job failed, this is the name of the job's own resource.
+    pub name: Option<String>,
 }
 
 impl Serialize for Failure {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("Failure", 4)?;
+        let mut object = serializer.serialize_struct("Failure", 5)?;
         object.serialize_field("path", &self.path)?;
         object.serialize_field("job_types", &self.job_types)?;
         object.serialize_field("uid", &self.uid)?;
         object.serialize_field("reason", &self.reason)?;
+        object.serialize_field("name", &self.name)?;
         object.end()
     }
 }
@@ -68,12 +76,14 @@ impl<'de> Deserialize<'de> for Failure {
             job_types: Vec<String>,
             uid: Option<String>,
             reason: Option<String>,
+            #[serde(default)]
+            name: Option<String>,
         }
 
-        let Fields { path, job_types, uid, reason } = Fields::deserialize(deserializer)?;
+        let Fields { path, job_types, uid, reason, name } = Fields::deserialize(deserializer)?;
         let is_type = |label: &&String| Some(*label) != uid.as_ref() && *label != NO_LABEL;
         let job_type = job_types.last().filter(is_type).cloned();
-        Ok(Self { job_types, path, job_type, uid, reason })
+        Ok(Self { job_types, path, job_type, uid, reason, name })
     }
 }
 
@@ -91,6 +101,12 @@ impl fmt::Display for Line<'_> {
         for (level, step) in self.0.job_types.iter().enumerate() {
             let arrow = if level == 0 { "" } else { " > " };
             write!(f, "{arrow}{}", Escaped(step))?;
+        }
+        // A step without a type is listed as its uid, of which the name may be the beginning.
+        let uid = self.0.uid.as_ref().filter(|_| self.0.job_type.is_none());
+        let is_new = |name: &&String| !uid.is_some_and(|uid| uid.starts_with(name.as_str()));
+        if let Some(name) = self.0.name.as_ref().filter(is_new) {
+            write!(f, " {}", Escaped(name))?;
         }
         match &self.0.reason {
             Some(reason) => write!(f, ": {}", Quoted(reason)),
@@ -125,8 +141,24 @@ impl Job {
             job_type: line.last().and_then(|job| job.job_type()).map(String::from),
             uid: line.last().and_then(|job| job.uid()).map(String::from),
             reason: failed.filter_map(|job| job.reason()).next().map(String::from),
+            name: step_name(&line).map(Cow::into_owned),
             path,
         })
+    }
+}
+
+/// Returns the name of the last job of a line that begins with the top-level job.
+///
+/// The step that failed often has no name, such as `CreateNodeVM`, but the step above it is that of
+/// the node. The top-level job names what all steps have in common.
+pub(super) fn step_name<'a>(line: &[&'a Job]) -> Option<Cow<'a, str>> {
+    match line {
+        [] => None,
+        [job] => job.resource_name().map(Cow::Borrowed),
+        [_, steps @ ..] => {
+            let named = steps.iter().rev().find_map(|job| job.resource_name());
+            named.map(Cow::Borrowed).or_else(|| steps.last()?.display_name())
+        }
     }
 }
 

@@ -1,16 +1,10 @@
 //! Displays a job as an indented tree.
 
+use alloc::borrow::Cow;
 use core::fmt;
 
-use jiff::{
-    SignedDuration,
-    fmt::{
-        StdFmtWrite,
-        friendly::{FractionalUnit, SpanPrinter},
-    },
-};
-
 use crate::{
+    HumanDuration,
     job::Job,
     printable::{Escaped, Quoted},
 };
@@ -22,7 +16,8 @@ pub struct Tree<'a>(&'a Job);
 impl Job {
     /// Returns this job and its sub-jobs as an indented tree.
     ///
-    /// Each line has the type, resource, phase, running time and reason. Control characters and
+    /// Each line has the type, the [name](Self::display_name), the phase, the running time and the
+    /// reason. Control characters and
     /// characters that change the direction of writing are escaped.
     ///
     /// ```
@@ -46,18 +41,21 @@ impl fmt::Display for Tree<'_> {
         for entry in self.0.walk() {
             let job = entry.job;
             write!(f, "{:1$}{2}", "", 2 * entry.path.depth(), Escaped(job.label()))?;
-            match job.spec.as_ref().and_then(|spec| spec.resource_name.as_deref()) {
-                Some("") | None => {}
-                Some(name) => write!(f, " {}", Quoted(name))?,
+            let name = match entry.path.depth() {
+                // The caller knows the id of the job itself.
+                0 => job.resource_name().map(Cow::Borrowed),
+                _ => job.display_name(),
+            };
+            // A job without a type has its uid as the label, of which the name may be the beginning.
+            if let Some(name) = name.filter(|name| !job.label().starts_with(&**name)) {
+                write!(f, " {}", Escaped(&name))?;
             }
             match job.phase() {
                 Some(phase) => write!(f, ": {phase}")?,
                 None => f.write_str(": no phase")?,
             }
-            if let Some(time) = job.duration().and_then(|time| time.try_into().ok()) {
-                f.write_str(" (")?;
-                write_duration(f, time)?;
-                f.write_str(")")?;
+            if let Some(time) = job.duration() {
+                write!(f, " ({})", HumanDuration(time))?;
             }
             match job.reason() {
                 Some(reason) => writeln!(f, ": {}", Quoted(reason))?,
@@ -66,13 +64,6 @@ impl fmt::Display for Tree<'_> {
         }
         Ok(())
     }
-}
-
-/// Writes a duration, such as `9m 9.8s`.
-fn write_duration(f: &mut fmt::Formatter<'_>, time: SignedDuration) -> fmt::Result {
-    static PRINTER: SpanPrinter =
-        SpanPrinter::new().fractional(Some(FractionalUnit::Second)).precision(Some(1));
-    PRINTER.print_duration(&time, StdFmtWrite(f)).map_err(|_| fmt::Error)
 }
 
 #[cfg(test)]

@@ -83,12 +83,13 @@ impl Failure {
             job_type: text(self.job_type),
             uid: text(self.uid),
             reason: text(self.reason),
+            name: text(self.name),
         }
     }
 }
 
 /// Returns the beginning of a text.
-fn shortened(text: &str) -> &str {
+pub(super) fn shortened(text: &str) -> &str {
     beginning(text, MAX_TEXT_BYTES)
 }
 

@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, time::Duration};
 
-use job_model::object::ObjectKind;
+use job_model::{HumanDuration, object::ObjectKind};
 use job_transport::{
     ErrorClass, FetchError, FetchErrorKind,
     transport::{TransportErrorKind, display_chain},
@@ -53,7 +53,11 @@ impl AttemptError {
     #[must_use]
     pub fn timed_out(timeout: Duration) -> Self {
         let kind = FetchErrorKind::Transport(TransportErrorKind::Timeout);
-        Self::new(kind, ErrorClass::Transient, format!("no reply within {timeout:.1?}"))
+        Self::new(
+            kind,
+            ErrorClass::Transient,
+            format!("no reply within {}", HumanDuration(timeout)),
+        )
     }
 
     /// Creates the error of a reply with another job.

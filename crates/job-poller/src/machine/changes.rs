@@ -1,6 +1,9 @@
 //! Compares two readings of a job and returns the changes as events.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, VecDeque},
+};
 
 use job_model::{Job, Phase, TreeEntry};
 
@@ -46,12 +49,17 @@ fn identity<'a>(node: &TreeEntry<'a>) -> Option<&'a str> {
 
 fn change_event(node: TreeEntry<'_>, from: Option<&Phase>) -> Event {
     let label = node.job.label().into();
+    let name = match node.path.depth() {
+        // Each line of a wait has the id of the job itself.
+        0 => node.job.resource_name().map(String::from),
+        _ => node.job.display_name().map(Cow::into_owned),
+    };
     let to = node.job.phase();
     let change = PhaseChange::new(from, to);
     let (from, to) = (from.cloned(), to.cloned());
     match node.path.depth() {
-        0 => Event::Phase { label, from, to, change },
-        _ => Event::SubJob { path: node.path, label, from, to },
+        0 => Event::Phase { label, name, from, to, change },
+        _ => Event::SubJob { path: node.path, label, name, from, to },
     }
 }
 

@@ -4,7 +4,7 @@ use std::{error::Error, fmt, time::Duration};
 
 #[cfg(feature = "tokio")]
 use jiff::Timestamp;
-use job_model::{Deviation, Job, JobId, Phase};
+use job_model::{Deviation, HumanDuration, Job, JobId, Phase};
 use job_transport::{JobSnapshot, transport::display_chain};
 
 use super::{
@@ -219,13 +219,13 @@ impl fmt::Display for WaitError {
                     }
                     (Duration::ZERO, false) => write!(f, "the job had not {goal}")?,
                     (timeout, false) if self.kind == WaitErrorKind::DeadlineExceeded => {
-                        write!(f, "the job did not end within {} s", timeout.as_secs_f64())?
+                        write!(f, "the job did not end within {}", HumanDuration(timeout))?
                     }
                     (Duration::ZERO, _) => write!(f, "not {goal}")?,
-                    (timeout, _) => write!(f, "not {goal} within {} s", timeout.as_secs_f64())?,
+                    (timeout, _) => write!(f, "not {goal} within {}", HumanDuration(timeout))?,
                 }
                 if let Some(retry_after) = self.excess_retry_after() {
-                    write!(f, ", and the service asks to wait {} s", retry_after.as_secs_f64())?;
+                    write!(f, ", and the service asks to wait {}", HumanDuration(retry_after))?;
                 }
             }
             WaitErrorKind::Unauthorized => f.write_str("the credentials were not accepted")?,
@@ -263,7 +263,7 @@ impl fmt::Display for WaitError {
         }
         let attempts = machine.requests();
         let plural = if attempts == 1 { "" } else { "s" };
-        write!(f, " ({attempts} attempt{plural} in {:.1} s", self.elapsed().as_secs_f64())?;
+        write!(f, " ({attempts} attempt{plural} in {}", HumanDuration(self.elapsed()))?;
         if is_reading_objects {
             return write!(f, "; {})", describe_objects(machine.objects(), machine.until()));
         }

@@ -6,7 +6,7 @@ mod deviation_fields;
 use std::{fmt, time::Duration};
 
 use job_model::{
-    Deviation, JobId, Phase, Progress,
+    Deviation, HumanDuration, JobId, Phase, Progress,
     object::{ObjectId, ObjectState},
     tree::SubJobPath,
 };
@@ -23,8 +23,8 @@ use super::{attempt_error::AttemptError, object_status::ObjectStatus, seconds, u
 ///
 /// | `event` | other fields |
 /// |---|---|
-/// | `phase` | `type`, `from`, `to`, `change` |
-/// | `sub_job` | `path`, `type`, `from`, `to` |
+/// | `phase` | `type`, `name`, `from`, `to`, `change` |
+/// | `sub_job` | `path`, `type`, `name`, `from`, `to` |
 /// | `deviation` | `path` and `kind` of the first one; if there are others, a list of them as `more` |
 /// | `progress` | the fields of [`Progress`] |
 /// | `settling`, `credentials_refreshed`, `heartbeat` | none |
@@ -57,7 +57,7 @@ use super::{attempt_error::AttemptError, object_status::ObjectStatus, seconds, u
 ///
 /// let line = r#"{"v":1,"event":"next_attempt","job":"4a5b","at":1.0,"next":11.0,"reason":"scheduled"}"#;
 /// let event: Event = serde_json::from_str(line)?;
-/// assert_eq!(event.to_string(), "next attempt at 11.0 s");
+/// assert_eq!(event.to_string(), "next attempt at 11s");
 ///
 /// #[derive(Serialize)]
 /// struct Row {
@@ -84,6 +84,9 @@ pub enum Event {
         /// The job's type, or its uid if it has no type.
         #[serde(rename = "type")]
         label: String,
+        /// The name of the job's resource, if it has one.
+        #[serde(default)]
+        name: Option<String>,
         /// The previous phase. `None` if this is the first reading, or if the phase was absent.
         from: Option<Phase>,
         /// The current phase. `None` if it is absent.
@@ -99,6 +102,10 @@ pub enum Event {
         /// The sub-job's type, or its uid if it has no type.
         #[serde(rename = "type")]
         label: String,
+        /// The sub-job's name ([`Job::display_name`](job_model::Job::display_name)): that of its
+        /// resource, or the first 8 characters of its uid.
+        #[serde(default)]
+        name: Option<String>,
         /// The previous phase. `None` if this is the first reading, or if the phase was absent.
         from: Option<Phase>,
         /// The current phase. `None` if it is absent.
@@ -261,7 +268,26 @@ impl Event {
     #[must_use]
     pub fn phase(label: impl Into<String>, from: Option<Phase>, to: Option<Phase>) -> Self {
         let change = PhaseChange::new(from.as_ref(), to.as_ref());
-        Self::Phase { label: label.into(), from, to, change }
+        Self::Phase { label: label.into(), name: None, from, to, change }
+    }
+
+    /// Sets the name, if this is a [`Phase`](Self::Phase) or a [`SubJob`](Self::SubJob) event.
+    /// Otherwise changes nothing.
+    ///
+    /// ```
+    /// use job_model::{Phase, tree::SubJobPath};
+    /// use job_poller::Event;
+    ///
+    /// let path = SubJobPath::from_iter([3]);
+    /// let event = Event::sub_job(path, "CreateNode", None, Some(Phase::Running));
+    /// assert_eq!(event.with_name("pool-3").to_string(), "  CreateNode pool-3: Running");
+    /// ```
+    #[must_use]
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        if let Self::Phase { name: of, .. } | Self::SubJob { name: of, .. } = &mut self {
+            *of = Some(name.into());
+        }
+        self
     }
 
     /// Creates a [`SubJob`](Self::SubJob) event.
@@ -272,7 +298,7 @@ impl Event {
         from: Option<Phase>,
         to: Option<Phase>,
     ) -> Self {
-        Self::SubJob { path, label: label.into(), from, to }
+        Self::SubJob { path, label: label.into(), name: None, from, to }
     }
 
     /// Creates a [`StaleReply`](Self::StaleReply) event.
@@ -384,17 +410,17 @@ impl fmt::Display for Event {
             phase.as_ref().map_or_else(|| "no phase".into(), Phase::to_string)
         };
         match self {
-            Self::Phase { label, from, to, change } => {
-                write!(f, "{}: {}", label.escape_debug(), format_phase(to))?;
+            Self::Phase { label, name, from, to, change } => {
+                write!(f, "{}: {}", Title { label, name }, format_phase(to))?;
                 match change {
                     PhaseChange::Forward => Ok(()),
                     PhaseChange::Backward => write!(f, " (went back from {})", format_phase(from)),
                     PhaseChange::Unrecognized => f.write_str(" (not a known phase; still waiting)"),
                 }
             }
-            Self::SubJob { path, label, to, .. } => {
+            Self::SubJob { path, label, name, to, .. } => {
                 let indent = "  ".repeat(path.depth());
-                write!(f, "{indent}{}: {}", label.escape_debug(), format_phase(to))
+                write!(f, "{indent}{}: {}", Title { label, name }, format_phase(to))
             }
             Self::Progress(Progress { total, success, running, failed, .. }) => {
                 write!(f, "{success} of {total} steps done, {running} running")?;
@@ -411,7 +437,7 @@ impl fmt::Display for Event {
             Self::StaleReply { in_a_row: 1 } => f.write_str("stale reply dropped"),
             Self::StaleReply { in_a_row } => write!(f, "stale reply dropped, {in_a_row} in a row"),
             Self::Stalled { unchanged_for } => {
-                write!(f, "nothing has changed for {:.0} s", unchanged_for.as_secs_f64())
+                write!(f, "nothing has changed for {}", HumanDuration(*unchanged_for))
             }
             Self::AttemptFailed { error, in_a_row: 1 } => write!(f, "attempt failed: {error}"),
             Self::AttemptFailed { error, in_a_row } => {
@@ -444,13 +470,13 @@ impl fmt::Display for Event {
             Self::ListSuspended { issue, length } => {
                 let issue = match issue {
                     ListIssue::Stale => "is stale",
-                    ListIssue::Slow => "took longer than 5 s",
+                    ListIssue::Slow => "took longer than 5s",
                     ListIssue::Oversized => "is larger than 4 MiB",
                     ListIssue::Refused => "was refused",
                     ListIssue::Failed => "could not be read",
                 };
-                let seconds = length.as_secs_f64();
-                write!(f, "the list of jobs {issue}; reading each job by itself for {seconds:.0} s")
+                let length = HumanDuration(*length);
+                write!(f, "the list of jobs {issue}; reading each job by itself for {length}")
             }
             Self::Heartbeat => f.write_str("still waiting"),
             Self::NextAttempt { at, reason } => {
@@ -463,8 +489,25 @@ impl fmt::Display for Event {
                     AttemptReason::RetryAfter => " (as the service asked)",
                     AttemptReason::Deadline => " (the last before the deadline)",
                 };
-                write!(f, "next attempt at {:.1} s{reason}", at.as_secs_f64())
+                write!(f, "next attempt at {}{reason}", HumanDuration(*at))
             }
+        }
+    }
+}
+
+/// The type and the name of a job.
+struct Title<'a> {
+    label: &'a str,
+    name: &'a Option<String>,
+}
+
+impl fmt::Display for Title<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.label.escape_debug())?;
+        // A job without a type has its uid as the label, of which the name is the beginning.
+        match self.name.as_deref().filter(|name| !self.label.starts_with(name)) {
+            Some(name) => write!(f, " {}", name.escape_debug()),
+            None => Ok(()),
         }
     }
 }

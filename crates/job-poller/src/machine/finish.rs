@@ -35,6 +35,9 @@ impl Machine {
         let delay = date.zip(ended).map(|(read, ended)| read.duration_since(ended));
         // `Date` has whole seconds, so the delay may be negative by less than a second.
         let delay = delay.filter(|delay| delay.as_secs() >= 0);
+        // A wait that began later could not detect the end before.
+        let delay = delay.map(|delay| Duration::try_from(delay).unwrap_or_default());
+        let delay = delay.map(|delay| delay.min(context.elapsed));
         let until = context.elapsed.saturating_add(LOOKUP_TIMEOUT);
         let observation = self.final_observation(&snapshot, date, context.elapsed);
         let is_truncated = snapshot.is_truncated();
@@ -50,7 +53,7 @@ impl Machine {
             requests: 0,
             retry_at: Duration::ZERO,
             errors_in_a_row: 0,
-            detection_delay: delay.map(|delay| delay.try_into().unwrap_or_default()),
+            detection_delay: delay,
             observation,
             is_truncated,
             job: job.into(),

@@ -3,7 +3,7 @@
 
 use std::{fmt, time::Duration};
 
-use job_model::{Deviation, Failure, Inconsistency, Job, JobId, tree::SubJobPath};
+use job_model::{Deviation, Failure, FailureSummary, Inconsistency, Job, JobId, tree::SubJobPath};
 use job_transport::JobSnapshot;
 use serde::{Deserialize, Serialize};
 
@@ -57,9 +57,10 @@ pub struct FinishedJob {
     pub inconsistencies: Vec<Inconsistency>,
     /// The deviations of the last accepted body; usually empty.
     pub deviations: Vec<Deviation>,
-    /// The time from the end of the job until it was read.
+    /// The time from the end of the job until it was read. If the job ended before the wait began,
+    /// the time since the wait began.
     ///
-    /// This is the reply's `Date` minus the job's `updateTimestamp`, accurate to about a second.
+    /// The first is the reply's `Date` minus the job's `updateTimestamp`, accurate to about a second.
     /// `None` if either is missing. Both are times of the service's clock.
     pub detection_delay: Option<Duration>,
     /// What the wait observed of the job, for a [`History`](crate::schedule::History).
@@ -143,7 +144,7 @@ impl ObjectsFailed {
 /// The error for a job that failed.
 #[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-#[error("job {job_id} failed: {failure}")]
+#[error("job {job_id} failed: {}", self.reason())]
 pub struct JobFailed {
     /// The id of the job.
     pub job_id: JobId,
@@ -151,6 +152,14 @@ pub struct JobFailed {
     pub failure: Box<Failure>,
     /// The job as last read.
     pub job: Box<Job>,
+}
+
+impl JobFailed {
+    /// Returns the failure in one line: that of the failed step, or all reasons if many steps failed.
+    fn reason(&self) -> String {
+        let summary = self.job.failure_summary().filter(FailureSummary::has_many);
+        summary.map_or_else(|| self.failure.to_string(), |summary| summary.to_string())
+    }
 }
 
 /// Omits the job, which may have thousands of lines. A `main` that returns this error prints its
@@ -208,6 +217,16 @@ impl FinishedJob {
             object_observation: None,
             is_job_gone: false,
         }
+    }
+
+    /// Returns how many steps of the job failed, and each distinct reason. Returns `None` if the job
+    /// did not fail.
+    ///
+    /// The work is linear in the number of sub-jobs.
+    #[must_use]
+    pub fn failure_summary(&self) -> Option<FailureSummary> {
+        let Outcome::Failed(_) = self.outcome else { return None };
+        if self.is_truncated { self.snapshot.failure_summary() } else { self.job.failure_summary() }
     }
 
     /// Returns whether the wait ended as [`until`](Self::until) asks: the job succeeded, or its objects

@@ -29,6 +29,20 @@ fn the_job_succeeds() {
 }
 
 #[test]
+fn the_delay_counts_from_the_later_of_the_end_and_the_start_of_the_wait() {
+    let rows = [
+        ("the job ended during the wait", "running@5 success@12^15", ", read 3s after its end"),
+        ("it ended an hour before", "success@10^3610", ", read 100ms after its end"),
+        ("it ended before, and is read late", "503 success@10^3610", ", read 10.2s after its end"),
+        ("the reply has no date", "success@10", "0 sub-job lookups"),
+    ];
+    for (name, script, expected) in rows {
+        let transcript = setup().transcript(script);
+        assert!(transcript.trim_end().ends_with(expected), "{name}: {transcript}");
+    }
+}
+
+#[test]
 fn a_failed_job_reports_its_deepest_failed_sub_job() {
     assert_snapshot!(setup().transcripts([
         "running[A=running] running[A=failed] failed[A=failed]",

@@ -21,7 +21,7 @@ use crate::machine::WaitErrorKind;
 /// | `cce_job_waits` | gauge | | waits in progress |
 /// | `cce_job_waits_finished_total` | counter | `outcome` | waits that are over, by [`WaitOutcome::as_str`] |
 /// | `cce_job_wait_duration_seconds` | histogram | | time from the beginning of a wait to its end |
-/// | `cce_job_detection_delay_seconds` | histogram | | time from the end of a job until it was read |
+/// | `cce_job_detection_delay_seconds` | histogram | | time from the end of a job, or from the start of the wait if that is later, until the end was read |
 /// | `cce_job_attempts_total` | counter | `result` | attempts, by [`AttemptResult::as_str`] |
 /// | `cce_job_attempt_duration_seconds` | histogram | | time from the start of an attempt to its result |
 /// | `cce_job_waits_queued` | gauge | | waits of the fleet that wait for the budget |

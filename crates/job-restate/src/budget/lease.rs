@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use job_model::HumanDuration;
 use job_poller::budget::AttemptStats;
 use job_transport::{clock::Clock, transport::Transport};
 use tokio::sync::Notify;
@@ -133,8 +134,9 @@ impl Lease {
         let reported_at = self.clock.monotonic();
         let posted = post_json(transport, ingress, JobBudget::GRANT_PATH, report);
         let posted = tokio::time::timeout(LEASE_TTL / 2, posted).await;
-        let (status, reply) = posted
-            .map_err(|_| format!("the engine did not answer within {:?}", LEASE_TTL / 2))??;
+        let (status, reply) = posted.map_err(|_| {
+            format!("the engine did not answer within {}", HumanDuration(LEASE_TTL / 2))
+        })??;
         if !status.is_success() {
             return Err(format!("{status}: {}", String::from_utf8_lossy(&reply)));
         }

@@ -35,7 +35,7 @@ use super::notifier::{Notification, Notifier, NotifierError};
 /// | 2xx | delivered |
 /// | 410 | a permanent error: the notification is not sent again |
 /// | any other status, including redirects | a transient error: the engine retries |
-/// | no response within 20 s | a transient error: the engine retries |
+/// | no response within 20s | a transient error: the engine retries |
 ///
 /// # Examples
 ///
@@ -166,7 +166,7 @@ impl Webhook {
         let sent = self.transport.send(self.request(to, notification)?);
         let reply = tokio::time::timeout(DELIVERY_TIMEOUT, sent).await;
         let reply = reply
-            .map_err(|_| NotifierError::transient("the receiver did not answer within 20 s"))?;
+            .map_err(|_| NotifierError::transient("the receiver did not answer within 20s"))?;
         let status = match &reply {
             Ok(reply) => reply.status(),
             Err(error) => return Err(NotifierError::transient(display_chain(error))),

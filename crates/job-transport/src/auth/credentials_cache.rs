@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use job_model::HumanDuration;
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
@@ -48,7 +49,7 @@ pub(crate) enum RefreshError {
     #[error("{}", .0.summary())]
     Provider(#[source] CredentialsProviderError),
     /// The provider took longer than this timeout.
-    #[error("cannot get credentials: the provider did not return within {0:?}")]
+    #[error("cannot get credentials: the provider did not return within {}", HumanDuration(*.0))]
     TimedOut(Duration),
 }
 

@@ -9,7 +9,8 @@ use std::{
 
 use bytes::Bytes;
 use job_model::{
-    DecodeError, Decoded, Deviation, Failure, Inconsistency, Job, Phase, decode::Limits,
+    DecodeError, Decoded, Deviation, Failure, FailureSummary, Inconsistency, Job, Phase,
+    decode::Limits,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
@@ -118,8 +119,8 @@ impl JobSnapshot {
     ///
     /// The text is then a summary ([`Job::summary`]), and so is the job unless it was decoded
     /// before: it has the phase, the times and the reason, and no sub-jobs. The digest, the
-    /// deviations, [`failure`](Self::failure) and [`inconsistencies`](Self::inconsistencies) are
-    /// those of the whole job. A snapshot that was serialized is no longer truncated.
+    /// deviations, [`failure`](Self::failure), [`failure_summary`](Self::failure_summary) and
+    /// [`inconsistencies`](Self::inconsistencies) are those of the whole job. A snapshot that was serialized is no longer truncated.
     #[must_use]
     pub fn is_truncated(&self) -> bool {
         self.0.text.is_dropped()
@@ -132,6 +133,16 @@ impl JobSnapshot {
         let whole = self.job().failure();
         // The text may have been dropped before the job was decoded.
         self.0.text.summary().map_or(whole, |summary| summary.failure.as_deref().cloned())
+    }
+
+    /// Returns how many steps of the job failed and why, as [`Job::failure_summary`] does, even if
+    /// the text was dropped.
+    #[must_use]
+    pub fn failure_summary(&self) -> Option<FailureSummary> {
+        let whole = self.job().failure_summary();
+        // The text may have been dropped before the job was decoded.
+        let summary = self.0.text.summary();
+        summary.map_or(whole, |summary| summary.failure_summary.as_deref().cloned())
     }
 
     /// Returns the contradictions between the job and its sub-jobs, as [`Job::inconsistencies`]

@@ -5,7 +5,7 @@ use std::{borrow::Cow, error::Error, fmt, time::Duration};
 use bytes::Bytes;
 use http::{Response, StatusCode, header::CONTENT_TYPE};
 use jiff::Timestamp;
-use job_model::{DecodeError, ServiceError, reply::RateLimit};
+use job_model::{DecodeError, HumanDuration, ServiceError, reply::RateLimit};
 
 use super::{
     error_class::ErrorClass,
@@ -142,7 +142,8 @@ impl FetchError {
     #[must_use]
     pub fn credentials_timeout(timeout: Duration) -> Self {
         let mut error = Self::new(FetchErrorKind::CredentialsTimeout);
-        error.0.detail = format!("the provider did not return within {timeout:?}").into();
+        error.0.detail =
+            format!("the provider did not return within {}", HumanDuration(timeout)).into();
         error
     }
 

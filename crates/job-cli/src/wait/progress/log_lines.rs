@@ -159,7 +159,9 @@ fn heartbeat_line(snapshot: &WaitSnapshot) -> String {
 /// Returns the state of a job in a few words.
 fn describe_job(job: &Job) -> String {
     let phase = job.phase().map_or_else(|| "no phase".into(), Phase::to_string);
-    let label = job.label().escape_debug();
+    let name = job.resource_name().map(|name| format!(" {name}")).unwrap_or_default();
+    let label = format!("{}{name}", job.label());
+    let label = label.escape_debug();
     if job.sub_jobs().is_empty() {
         return format!("{label} {phase}");
     }

@@ -1,14 +1,14 @@
-//! The rows of the live tree: one for each job, and for each step that is running or failed,
-//! limited to the size of the terminal.
+//! The rows of the live tree: one for each job, and for each step that is running or failed, at most
+//! as many as the terminal has.
 
-use std::{collections::HashMap, mem, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::HashMap, mem, sync::Arc, time::Duration};
 
-use console::truncate_str;
 use jiff::Timestamp;
 use job_model::{Job, JobId, Phase, TreeEntry, object::ObjectState};
 use job_poller::machine::ObjectStatus;
 use job_transport::JobSnapshot;
 
+use super::columns::{Cells, PhaseStyle, Row, align};
 use crate::{
     terminal::{Styles, format_duration, text},
     wait::{board::WaitCounts, error_run::ErrorRun, snapshot::WaitSnapshot, totals::Totals},
@@ -47,8 +47,10 @@ struct JobRows {
 #[derive(Debug)]
 struct StepRow {
     depth: usize,
-    /// The label and the phase.
-    name: String,
+    label: String,
+    name: Option<String>,
+    phase: String,
+    phase_style: PhaseStyle,
     /// The number of steps that are done, and of all steps.
     progress: Option<(usize, usize)>,
     time: StepTime,
@@ -78,26 +80,26 @@ impl TreeRows {
         let max_rows = max_rows(*height);
         let mut rows = Vec::new();
         let many = totals.total > 1;
-        rows.extend(many.then(|| header(frame)));
+        rows.extend(many.then(|| Row::Line(header(frame))));
         let mut before = mem::take(&mut self.jobs);
         let (mut shown, mut cut) = (0, false);
         for snapshot in snapshots {
             if rows.len() >= max_rows {
                 break;
             }
-            let steps = self.steps(&mut before, snapshot, max_rows, *styles);
+            let steps = self.steps(&mut before, snapshot, max_rows);
             let mut more = wait_rows(snapshot, &steps, many, *styles);
             rows.extend(more.by_ref().take(max_rows - rows.len()));
             cut = more.next().is_some();
             shown += 1;
         }
         match running - shown {
-            0 if cut => rows.push(styles.dim("… and more steps")),
+            0 if cut => rows.push(Row::Line(styles.dim("… and more steps"))),
             0 => {}
-            1 => rows.push(styles.dim("… and 1 more job")),
-            jobs => rows.push(styles.dim(&format!("… and {jobs} more jobs"))),
+            1 => rows.push(Row::Line(styles.dim("… and 1 more job"))),
+            jobs => rows.push(Row::Line(styles.dim(&format!("… and {jobs} more jobs")))),
         }
-        rows.iter().map(|row| truncate_str(row, *width, "…").into_owned()).collect()
+        align(&rows, *width, *styles)
     }
 
     /// Returns the rows of a job, or nothing if it was not read yet. `before` has the rows of the
@@ -107,7 +109,6 @@ impl TreeRows {
         before: &mut HashMap<JobId, JobRows>,
         WaitSnapshot { id, last, .. }: &WaitSnapshot,
         max_rows: usize,
-        styles: Styles,
     ) -> Arc<[StepRow]> {
         let Some(last) = last else { return Arc::default() };
         // One more, because a row that is cut off is mentioned.
@@ -116,7 +117,7 @@ impl TreeRows {
         let rows = known.unwrap_or_else(|| {
             let job = last.clone().into_job();
             let shown = job.walk().filter(|node| node.path.depth() == 0 || is_shown(node.job));
-            let steps = shown.take(max).map(|node| StepRow::new(&node, styles)).collect();
+            let steps = shown.take(max).map(|node| StepRow::new(&node)).collect();
             JobRows { snapshot: last.clone(), max, steps }
         });
         let steps = rows.steps.clone();
@@ -166,25 +167,28 @@ fn wait_rows<'a>(
     steps: &'a [StepRow],
     many: bool,
     styles: Styles,
-) -> impl Iterator<Item = String> + use<'a> {
-    let id = text::sanitize_line(snapshot.id.as_str());
+) -> impl Iterator<Item = Row> + use<'a> {
     let has_nothing = snapshot.last.is_none() && !was_any_read(&snapshot.objects);
-    let unread = has_nothing.then(|| {
-        format!("{id} {}  {}", styles.dim("not read yet"), format_duration(snapshot.elapsed))
+    let unread = has_nothing.then(|| Cells {
+        title: "job".into(),
+        name: text::sanitize_line(snapshot.id.as_str()),
+        phase: "not read yet".into(),
+        phase_style: PhaseStyle::Dim,
+        time: format_duration(snapshot.elapsed),
+        ..Cells::default()
     });
-    let name = if many { format!("  {id}") } else { String::new() };
-    let jobs = steps.iter().map(move |step| {
-        let row = step_row(snapshot, step, styles);
-        if step.depth == 0 { format!("{row}{name}") } else { row }
-    });
+    let jobs = steps.iter().map(move |step| step_cells(snapshot, step, many));
     let errors = snapshot.error_run.as_ref().map(|ErrorRun { message, in_a_row, .. }| {
         let times = if *in_a_row > 1 { format!(" ({in_a_row} in a row)") } else { String::new() };
         format!("  {}", styles.warning(&text::sanitize_line(&format!("{message}{times}"))))
     });
     let next = snapshot.until_next_attempt.filter(|_| !many || snapshot.error_run.is_some());
-    let next = next.map(|span| styles.dim(&format!("  next attempt in {}s", span.as_secs() + 1)));
-    let objects = object_rows(snapshot, many, styles);
-    unread.into_iter().chain(jobs).chain(objects).chain(errors).chain(next)
+    let next = next.map(|span| {
+        let whole = Duration::from_secs(span.as_secs() + 1);
+        styles.dim(&format!("  next attempt in {}", format_duration(whole)))
+    });
+    let cells = unread.into_iter().chain(jobs).map(|cells| Row::Cells(Box::new(cells)));
+    cells.chain(object_rows(snapshot, many)).chain(errors.into_iter().chain(next).map(Row::Line))
 }
 
 fn was_any_read(objects: &[ObjectStatus]) -> bool {
@@ -193,18 +197,14 @@ fn was_any_read(objects: &[ObjectStatus]) -> bool {
 
 /// Returns the rows of the clusters and nodes that are read after the job, or without one: how many
 /// are done if there are several, and one row for each that is not.
-fn object_rows<'a>(
-    snapshot: &'a WaitSnapshot,
-    many: bool,
-    styles: Styles,
-) -> impl Iterator<Item = String> + use<'a> {
+fn object_rows(snapshot: &WaitSnapshot, many: bool) -> impl Iterator<Item = Row> + use<'_> {
     let WaitSnapshot { id, last, objects, until, elapsed, .. } = snapshot;
     let is_done = |object: &ObjectStatus| object.state == until.object_state();
     let done = objects.iter().filter(|object| is_done(object)).count();
     let indent = if last.is_some() { "  " } else { "" };
     let count = (objects.len() > 1).then(|| {
         let kind = objects.first().map_or("", |object| object.id.kind().as_str());
-        format!("{indent}{kind}s {until}  {done}/{}", objects.len())
+        Row::Line(format!("{indent}{kind}s {until}  {done}/{}", objects.len()))
     });
     let is_alone = objects.len() == 1;
     let open = objects.iter().filter(move |object| {
@@ -212,40 +212,55 @@ fn object_rows<'a>(
         is_alone && (last.is_some() || object.state.is_some()) || !is_done(object) && !is_alone
     });
     let rows = open.map(move |object| {
-        let kind = object.id.kind();
         let name = object.name.as_deref().unwrap_or_else(|| object.id.as_str());
-        let phase = match object.state {
-            None => styles.dim("not read yet"),
+        let (phase, phase_style) = match object.state {
+            None => ("not read yet".into(), PhaseStyle::Dim),
             Some(state) => {
-                let phase = text::sanitize_line(object.phase_or_state());
-                match state {
-                    ObjectState::Broken => styles.error(&phase),
-                    _ if is_done(object) => styles.success(&phase),
-                    ObjectState::Ready | ObjectState::UnderWay | ObjectState::Gone => phase,
-                }
+                let style = match state {
+                    ObjectState::Broken => PhaseStyle::Error,
+                    _ if is_done(object) => PhaseStyle::Success,
+                    ObjectState::Ready | ObjectState::UnderWay | ObjectState::Gone => {
+                        PhaseStyle::Plain
+                    }
+                };
+                (text::sanitize_line(object.phase_or_state()), style)
             }
         };
-        let mut row = format!("{indent}{kind} {} {phase}", text::sanitize_line(name));
-        if last.is_none() {
-            let id =
-                if many { format!("  {}", text::sanitize_line(id.as_str())) } else { "".into() };
-            row += &format!("  {}{id}", styles.dim(&format_duration(*elapsed)));
-        }
+        let has_no_job = last.is_none();
+        let wait_id = (many && has_no_job).then(|| text::sanitize_line(id.as_str()));
         let reason = object.reason.as_ref().or(object.message.as_ref());
         let reason = reason.map(|reason| text::sanitize_line(&format!("{reason:?}")));
-        reason.map_or_else(|| row.clone(), |reason| format!("{row}  {reason}"))
+        let rest: Vec<_> = wait_id.into_iter().chain(reason).collect();
+        Row::Cells(Box::new(Cells {
+            title: format!("{indent}{}", object.id.kind()),
+            name: text::sanitize_line(name),
+            phase,
+            phase_style,
+            time: if has_no_job { format_duration(*elapsed) } else { String::new() },
+            rest: rest.join("  "),
+            ..Cells::default()
+        }))
     });
     count.into_iter().chain(rows)
 }
 
 impl StepRow {
-    fn new(entry: &TreeEntry<'_>, styles: Styles) -> Self {
-        let job = entry.job;
-        let label = text::sanitize_line(&job.label().escape_debug().to_string());
+    fn new(entry: &TreeEntry<'_>) -> Self {
+        let (job, depth) = (entry.job, entry.path.depth());
+        let shown = |text: &str| text::sanitize_line(&text.escape_debug().to_string());
+        let name = match depth {
+            0 => job.resource_name().map(Cow::Borrowed),
+            // A step without a type has its uid as the label, of which the name is the beginning.
+            _ => job.display_name().filter(|name| !job.label().starts_with(&**name)),
+        };
         let progress = (!job.sub_jobs().is_empty()).then(|| job.progress());
+        let (phase, phase_style) = phase_cell(job);
         Self {
-            depth: entry.path.depth(),
-            name: format!("{label} {}", styled_phase(job, styles)),
+            depth,
+            label: shown(job.label()),
+            name: name.map(|name| shown(&name)),
+            phase,
+            phase_style,
             progress: progress.map(|progress| (progress.success, progress.total)),
             time: match job.phase() {
                 Some(phase) if phase.is_terminal() => StepTime::Took(job.duration()),
@@ -256,12 +271,8 @@ impl StepRow {
     }
 }
 
-/// Returns the row of a job or a sub-job.
-fn step_row(snapshot: &WaitSnapshot, step: &StepRow, styles: Styles) -> String {
-    let mut row = format!("{:1$}{2}", "", 2 * step.depth, step.name);
-    if let Some((done, all)) = step.progress {
-        row += &format!("  {done}/{all}");
-    }
+/// Returns the row of a job or a step.
+fn step_cells(snapshot: &WaitSnapshot, step: &StepRow, many: bool) -> Cells {
     let is_job = step.depth == 0;
     let took = match step.time {
         StepTime::Took(took) => took,
@@ -270,17 +281,29 @@ fn step_row(snapshot: &WaitSnapshot, step: &StepRow, styles: Styles) -> String {
             snapshot.age(created_at).or_else(|| is_job.then_some(snapshot.elapsed))
         }
     };
-    if let Some(took) = took {
-        row += &format!("  {}", styles.dim(&format_duration(took)));
-    }
-    if let Some(remaining) = snapshot.remaining.filter(|_| is_job) {
-        row += &format!(", {}", format_remaining(remaining));
-    }
-    match &step.reason {
-        Some(reason) => row + "  " + reason,
-        None => row,
+    let id = is_job.then(|| text::sanitize_line(snapshot.id.as_str()));
+    // The name of several jobs may be the same, so the id follows.
+    let (name, id) = match (&step.name, id) {
+        (Some(name), id) => (name.clone(), id.filter(|_| many)),
+        (None, Some(id)) if many => (id, None),
+        (None, Some(id)) => (id.chars().take(SHORT_ID_CHARS).collect(), None),
+        (None, None) => (String::new(), None),
+    };
+    let remaining = snapshot.remaining.filter(|_| is_job).map(format_remaining);
+    let rest: Vec<_> = [remaining, id, step.reason.clone()].into_iter().flatten().collect();
+    Cells {
+        title: format!("{:1$}{2}", "", 2 * step.depth, step.label),
+        name,
+        phase: step.phase.clone(),
+        phase_style: step.phase_style,
+        progress: step.progress.map_or_else(String::new, |(done, all)| format!("{done}/{all}")),
+        time: took.map_or_else(String::new, format_duration),
+        rest: rest.join("  "),
     }
 }
+
+/// The number of characters that are shown of the id of a single job.
+const SHORT_ID_CHARS: usize = 8;
 
 /// Returns an estimate of the remaining time, rounded up coarsely.
 pub(crate) fn format_remaining(remaining: Duration) -> String {
@@ -290,7 +313,7 @@ pub(crate) fn format_remaining(remaining: Duration) -> String {
         _ => 300,
     };
     let rounded = Duration::from_secs(remaining.as_secs().div_ceil(to).max(1) * to);
-    format!("about {} left", format_duration(rounded).replace(".0s", "s"))
+    format!("about {} left", format_duration(rounded))
 }
 
 /// Whether a step has a row: it is running, failed, or in an unknown phase. Steps that have not
@@ -299,13 +322,18 @@ fn is_shown(job: &Job) -> bool {
     !matches!(job.phase(), Some(Phase::Initializing | Phase::Success))
 }
 
-fn styled_phase(job: &Job, styles: Styles) -> String {
+/// Returns the phase of a job, and how it is shown.
+fn phase_cell(job: &Job) -> (String, PhaseStyle) {
     match job.phase() {
-        Some(phase @ Phase::Failed) => styles.error(phase.as_str()),
-        Some(phase @ Phase::Success) => styles.success(phase.as_str()),
-        Some(phase @ (Phase::Initializing | Phase::Running)) => phase.as_str().into(),
-        Some(phase @ Phase::Unknown(_)) => styles.warning(&text::sanitize_line(&phase.to_string())),
-        None => styles.warning("no phase"),
+        Some(phase @ Phase::Failed) => (phase.as_str().into(), PhaseStyle::Error),
+        Some(phase @ Phase::Success) => (phase.as_str().into(), PhaseStyle::Success),
+        Some(phase @ (Phase::Initializing | Phase::Running)) => {
+            (phase.as_str().into(), PhaseStyle::Plain)
+        }
+        Some(phase @ Phase::Unknown(_)) => {
+            (text::sanitize_line(&phase.to_string()), PhaseStyle::Warning)
+        }
+        None => ("no phase".into(), PhaseStyle::Warning),
     }
 }
 

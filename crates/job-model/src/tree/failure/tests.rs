@@ -81,7 +81,7 @@ fn a_failure_serializes_as_an_object() {
     let failure = job(&node("CreateCluster", "Failed", &[step])).failure().unwrap();
     assert_eq!(
         serde_json::to_string(&failure).unwrap(),
-        r#"{"path":"spec.subJobs[0]","job_types":["CreateCluster","InstallMaster"],"uid":"b","reason":"no such flavor"}"#
+        r#"{"path":"spec.subJobs[0]","job_types":["CreateCluster","InstallMaster"],"uid":"b","reason":"no such flavor","name":"b"}"#
     );
 }
 
@@ -91,14 +91,17 @@ fn failures_have_a_json_form_that_can_be_read_back() {
     let uid =
         json!({"metadata": {"uid": "u"}, "status": {"phase": "Failed", "reason": "no quota"}});
     let rows = [
-        (node("A", "Failed", &[]), r#"{"path":"","job_types":["A"],"uid":null,"reason":null}"#),
+        (
+            node("A", "Failed", &[]),
+            r#"{"path":"","job_types":["A"],"uid":null,"reason":null,"name":null}"#,
+        ),
         (
             node("A", "Failed", &[node("B", "", &[uid])]),
-            r#"{"path":"spec.subJobs[0].spec.subJobs[0]","job_types":["A","B","u"],"uid":"u","reason":"no quota"}"#,
+            r#"{"path":"spec.subJobs[0].spec.subJobs[0]","job_types":["A","B","u"],"uid":"u","reason":"no quota","name":"u"}"#,
         ),
         (
             json!({"status": {"phase": "Failed"}}),
-            r#"{"path":"","job_types":["job"],"uid":null,"reason":null}"#,
+            r#"{"path":"","job_types":["job"],"uid":null,"reason":null,"name":null}"#,
         ),
     ];
     for (tree, json) in rows {

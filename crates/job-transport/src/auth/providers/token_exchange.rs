@@ -149,7 +149,7 @@ impl TokenExchange {
         }
         let inspected = timeout(clock, INSPECTION_TIMEOUT, self.inspect(&read.token)).await;
         let inspected = inspected.unwrap_or_else(|| {
-            let message = "the identity service did not answer within 5 s";
+            let message = "the identity service did not answer within 5s";
             Err(CredentialsProviderError::new(ErrorClass::Transient, message))
         });
         match (inspected, usage) {

@@ -104,6 +104,8 @@ fn above_the_limit_the_largest_texts_of_running_jobs_are_dropped() {
     let dropped = &kept[1];
     assert_eq!(dropped.digest(), full.digest());
     assert_eq!(dropped.failure(), full.failure());
+    assert_eq!(dropped.failure_summary(), full.failure_summary());
+    assert!(dropped.failure_summary().is_some());
     assert_eq!(dropped.failure().unwrap().path.to_string(), "spec.subJobs[1]");
     assert!(dropped.has_text(bodies[1].as_bytes()));
     assert!(!dropped.has_text(bodies[0].as_bytes()));

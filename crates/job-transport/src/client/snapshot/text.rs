@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use job_model::{Failure, Inconsistency, Job};
+use job_model::{Failure, FailureSummary, Inconsistency, Job};
 
 use crate::transport::{DropText, MemoryLimit, MemoryShare};
 
@@ -47,6 +47,7 @@ struct State {
 pub(super) struct Summary {
     text: Bytes,
     pub(super) failure: Option<Box<Failure>>,
+    pub(super) failure_summary: Option<Box<FailureSummary>>,
     pub(super) inconsistencies: Box<[Inconsistency]>,
 }
 
@@ -198,6 +199,7 @@ impl Summary {
             // Encoding a job to memory cannot fail.
             text: serde_json::to_vec(&job.summary()).unwrap_or_default().into(),
             failure: job.failure().map(|failure| Box::new(failure.shortened())),
+            failure_summary: job.failure_summary().map(Box::new),
             inconsistencies: job.inconsistencies().into_iter().take(MAX_INCONSISTENCIES).collect(),
         }
     }

@@ -168,6 +168,70 @@ fn many_jobs_at_three_sizes() {
     insta::assert_snapshot!(table.concat());
 }
 
+/// A node pool that grows: each step of a node has a name that differs from the others only at its
+/// end.
+fn growing_pool(cluster: &str, first: usize, nodes: usize) -> Job {
+    let node = |index: usize| {
+        let (phase, reason) = match index % 7 {
+            0 => ("Failed", "flavor c3.large.2 is sold out in eu-de-01"),
+            1 | 3 => ("Running", ""),
+            5 => ("Initializing", ""),
+            _ => ("Success", ""),
+        };
+        let vm = json!({"metadata": {"uid": format!("{:08x}-229a", 0x2f4b_5d6e + index)},
+            "spec": {"type": "CreateNodeVM"}, "status": {"phase": phase, "reason": reason}});
+        json!({"spec": {"type": "CreateNode", "subJobs": [vm],
+                "resourceName": format!("pool-with-a-very-long-name-{index:03}")},
+            "metadata": {"creationTimestamp": "2020-02-02 08:14:00 +0000 UTC",
+                "updateTimestamp": format!("2020-02-02 08:15:{:02} +0000 UTC", index % 60)},
+            "status": {"phase": phase, "reason": reason}})
+    };
+    let nodes: Vec<_> = (first..first + nodes).map(node).collect();
+    job(&json!({
+        "metadata": {"creationTimestamp": "2020-02-02 08:12:40 +0000 UTC"},
+        "spec": {"type": "ScaleupCluster", "resourceName": cluster, "subJobs": nodes},
+        "status": {"phase": "Running"},
+    }))
+}
+
+/// Returns these jobs: some are not read yet, some have no steps, and some cannot be read.
+fn many_jobs(count: usize) -> Vec<WaitSnapshot> {
+    let one = |index: usize| {
+        let id = format!("354331b2-{index:04}-11e8-9c75-0255ac100ceb").parse().unwrap();
+        let cluster = format!("production-cluster-eu-de-{index:03}-blue");
+        let job = match index % 5 {
+            _ if count == 1 => Some(growing_pool(&cluster, 35, 40)),
+            0 => Some(growing_pool(&cluster, 40, 4)),
+            1 => Some(job(&json!({
+                "spec": {"type": "DeleteNode", "resourceName": cluster},
+                "metadata": {"creationTimestamp": "2020-02-02 08:16:38.1 +0000 UTC"},
+                "status": {"phase": "Running"}}))),
+            2 => Some(job(&json!({
+                "spec": {"type": "CreateCluster"}, "status": {"phase": "Initializing"}}))),
+            3 => Some(growing_pool(&cluster, 120, 2)),
+            _ => None,
+        };
+        let error_run = (index % 10 == 2).then(|| ErrorRun {
+            message: "no reply within 30s".into(),
+            in_a_row: 3,
+            has_changed: false,
+        });
+        let remaining = (index % 5 == 0).then(|| Duration::from_secs(170));
+        WaitSnapshot { id, error_run, remaining, ..snapshot(job.as_ref()) }
+    };
+    (0..count).map(one).collect()
+}
+
+#[test]
+fn the_tree_fits_40_80_and_200_columns() {
+    for (jobs, name) in [(1, "one_job"), (20, "20_jobs"), (300, "300_jobs")] {
+        let sizes = [(24, 40), (24, 80), (30, 200)];
+        let total = if jobs == 1 { 1 } else { jobs + 3 };
+        let table = sizes.map(|size| format!("{size:?}\n{}", render(many_jobs(jobs), total, size)));
+        insta::assert_snapshot!(format!("the_tree_with_{name}"), table.concat());
+    }
+}
+
 #[test]
 fn unknown_values_are_omitted() {
     let none = WaitSnapshot { service_time: None, until_next_attempt: None, ..snapshot(None) };
@@ -206,7 +270,10 @@ fn remaining_time_is_rounded_up_coarsely() {
     let estimated =
         WaitSnapshot { remaining: Some(Duration::from_secs(170)), ..snapshot(Some(&job)) };
     let shown = render(vec![estimated], 1, (24, 80));
-    assert!(shown.starts_with("|CreateCluster Running  1/5  4m 12s, about 3m left\n"), "{shown}");
+    assert!(
+        shown.starts_with("|CreateCluster    354331b2  Running   1/5  4m 12s  about 3m left\n"),
+        "{shown}"
+    );
 }
 
 fn check_hostile(value: &Value, text: &str) {

@@ -1,4 +1,4 @@
-//! `cce-job completions` and `cce-job man`: generated from the definition of the command line.
+//! `cce-job man`: manual pages, generated from the definition of the command line.
 
 use std::{
     io::{self, Write},
@@ -7,7 +7,6 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use clap::{Args, Command};
-use clap_complete::Shell;
 use clap_mangen::{
     Man,
     roff::{Roff, roman},
@@ -19,28 +18,15 @@ use crate::{
     terminal::print,
 };
 
-/// The section of `completions --help` below the flags.
-pub(crate) const COMPLETIONS_HELP: &str = "\
-Examples:
-  cce-job completions bash > ~/.local/share/bash-completion/completions/cce-job
-  cce-job completions zsh > ~/.zfunc/_cce-job
-  cce-job completions fish > ~/.config/fish/completions/cce-job.fish";
-
 /// The section of `man --help` below the flags.
-pub(crate) const MAN_HELP: &str = "\
+pub(crate) const HELP: &str = "\
 Examples:
   cce-job man | man -l -
   cce-job man wait | man -l -
   cce-job man --folder /usr/local/share/man/man1";
 
 #[derive(Args)]
-pub(crate) struct Completions {
-    /// Shell to print completions for
-    shell: Shell,
-}
-
-#[derive(Args)]
-pub(crate) struct Manual {
+pub(crate) struct Arguments {
     /// Print the page of this subcommand instead of the main page
     #[arg(conflicts_with = "folder")]
     command: Option<String>,
@@ -49,25 +35,12 @@ pub(crate) struct Manual {
     folder: Option<PathBuf>,
 }
 
-/// Prints shell completions.
-///
-/// # Errors
-///
-/// Returns an error if writing to stdout fails.
-pub(crate) fn completions(arguments: &Completions, mut command: Command) -> anyhow::Result<Exit> {
-    // Generated into memory first, because clap_complete panics if writing fails.
-    let mut text = Vec::new();
-    clap_complete::generate(arguments.shell, &mut command, "cce-job", &mut text);
-    print::write_stdout(text)?;
-    Ok(Exit::Done)
-}
-
 /// Prints a manual page, or writes all of them to a folder.
 ///
 /// # Errors
 ///
 /// Returns a usage error if there is no such subcommand, or if a page cannot be written.
-pub(crate) fn manual(arguments: &Manual, mut command: Command) -> anyhow::Result<Exit> {
+pub(crate) fn run(arguments: &Arguments, mut command: Command) -> anyhow::Result<Exit> {
     if let Some(folder) = &arguments.folder {
         // The `help` subcommand would add a second page for each subcommand.
         command = command.disable_help_subcommand(true);

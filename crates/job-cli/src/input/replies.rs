@@ -1,0 +1,382 @@
+//! Reads job ids from what API calls printed: replies one after the other, arrays, bare ids, and
+//! the headers and the status that curl prints beside a reply.
+
+use std::{borrow::Cow, str};
+
+use anyhow::anyhow;
+use job_model::{
+    JobId, ServiceError,
+    reply::{ForeignBody, SubmissionError},
+};
+
+use super::{ids::parse_id, submitted::Submitted, text};
+
+/// Why an input has no job id, and what to do about it. Contains no part of the input, except the
+/// code and the message of an error, and the title of an HTML page.
+#[derive(Debug)]
+pub(super) struct Problem {
+    pub(super) error: anyhow::Error,
+    pub(super) hint: Option<String>,
+}
+
+impl Problem {
+    fn new(error: anyhow::Error, hint: &str) -> Self {
+        Self { error, hint: Some(hint.to_owned()).filter(|hint| !hint.is_empty()) }
+    }
+}
+
+const EMPTY_HINT: &str = "The API call printed nothing. Hibernating and waking a cluster create no \
+    job; wait with --cluster CLUSTER_ID.\nOtherwise check the call, for example with \
+    `curl --fail-with-body -sS`, and that no other program has read its output.";
+const ORDER_HINT: &str = "The cluster or node is prepaid: the service creates the job when the order \
+    is paid.\nPay it in the console, and then wait for its job, which `cce-job list` shows, or with \
+    --cluster CLUSTER_ID.";
+const TRUNCATED_HINT: &str =
+    "The service may have accepted the call; `cce-job list` shows its job.";
+const PAGE_HINT: &str = "A proxy or a gateway sent this page; check the URL of the call.";
+const VERBOSE_HINT: &str = "This is what `curl -v` prints on stderr; remove `2>&1`.";
+const PROGRESS_HINT: &str = "This is curl's progress on stderr; remove `2>&1`, or add -sS.";
+const YAML_HINT: &str = "This looks like YAML or like a table; print JSON instead, or only the id.";
+const TEXT_HINT: &str = "Give the reply as JSON, or only the id. With `curl -w`, print only \
+    '%{http_code}' after the reply.";
+const NO_REPLY_HINT: &str =
+    "curl prints the status 000 if it gets no reply; `curl -sS` shows the reason.";
+
+/// Reads the submitted jobs of an input, in its order.
+pub(super) fn read_submitted(bytes: &[u8]) -> Result<Vec<Submitted>, Problem> {
+    let bytes = text::decode(bytes);
+    if let Some((what, hint)) = text::describe_binary(&bytes) {
+        return Err(Problem::new(anyhow!(what), hint));
+    }
+    let mut parts = Parts::new(&bytes).peekable();
+    let mut jobs = Vec::new();
+    let (mut is_first, mut status) = (true, None);
+    while let Some((line, part)) = parts.next() {
+        // The status is in the headers before the reply, or printed after it.
+        let next_status = |next: Option<&(usize, Part<'_>)>| match next {
+            Some((_, Part::Status(after))) => Some(*after),
+            _ => None,
+        };
+        let read = match part {
+            Part::Headers(found) => {
+                status = found;
+                continue;
+            }
+            Part::Status(found) => {
+                status = Some(found);
+                continue;
+            }
+            Part::Json(reply) => {
+                let status = status.take().or_else(|| next_status(parts.peek()));
+                read_reply(reply, status).map(|job| jobs.push(job))
+            }
+            Part::Array(elements) => read_array(elements).map(|found| jobs.extend(found)),
+            Part::Id(id) => read_id(&id).map(|job| jobs.push(job)),
+            Part::Page(page) => Err(page_problem(page, status)),
+            Part::Text(text) => Err(text_problem(&text)),
+        };
+        // Names the line, except for an input that is only one reply.
+        let is_only = is_first && parts.peek().is_none();
+        read.map_err(|problem| match is_only {
+            true => problem,
+            false => Problem { error: anyhow!("line {line}: {:#}", problem.error), ..problem },
+        })?;
+        is_first = false;
+    }
+    match (jobs.is_empty(), status) {
+        (false, _) => Ok(jobs),
+        (true, None) => Err(Problem::new(anyhow!("it is empty"), EMPTY_HINT)),
+        (true, Some(0)) => Err(Problem::new(anyhow!("the API call got no reply"), NO_REPLY_HINT)),
+        (true, Some(status @ 400..)) => Err(Problem::new(
+            anyhow!("the API call failed with status {status} and an empty body"),
+            "",
+        )),
+        (true, Some(status)) => Err(Problem::new(
+            anyhow!("the reply has status {status} and an empty body"),
+            EMPTY_HINT,
+        )),
+    }
+}
+
+/// Reads an id that stands by itself.
+fn read_id(id: &str) -> Result<Submitted, Problem> {
+    parse_id::<JobId>(id).map(Submitted::from).map_err(|error| Problem::new(error, ""))
+}
+
+/// Reads a reply that is a JSON object.
+fn read_reply(reply: &[u8], status: Option<u16>) -> Result<Submitted, Problem> {
+    let error = match JobId::from_submission(reply) {
+        // A reply with an id like `null` or one in quotation marks shows a mistake, too.
+        Ok(id) => return read_id(id.as_str()).map(|job| job.with_resource_of(reply)),
+        Err(error) => error,
+    };
+    // The most common cause is that the call failed. Then the reply contains the reason.
+    let failed = status.filter(|status| *status >= 400);
+    let service_error = ServiceError::from_body(failed.unwrap_or(0), None, reply)
+        .filter(|error| failed.is_some() || error.code().is_some());
+    if let Some(service_error) = service_error {
+        let status = failed.map(|status| format!(" with status {status}")).unwrap_or_default();
+        let message = anyhow!("the API call failed{status}: {service_error}");
+        return Err(Problem::new(message, ""));
+    }
+    Err(match error {
+        SubmissionError::Order => Problem::new(error.into(), ORDER_HINT),
+        SubmissionError::Unreadable(_) => Problem::new(error.into(), TRUNCATED_HINT),
+        SubmissionError::Absent => {
+            let hint = ForeignBody::from_body(reply, &[]).map(|body| {
+                format!(
+                    "The reply is {body}. Give the reply of the call that creates, changes or \
+                     deletes a cluster or nodes.\nIf that call has no job, wait with --cluster \
+                     CLUSTER_ID."
+                )
+            });
+            Problem { error: error.into(), hint }
+        }
+        error => Problem::new(error.into(), ""),
+    })
+}
+
+/// Reads the jobs of an array of replies or of ids.
+fn read_array(elements: &[u8]) -> Result<Vec<Submitted>, Problem> {
+    let mut jobs = Vec::new();
+    for (index, (_, part)) in Parts::within_array(elements).enumerate() {
+        let read = match part {
+            Part::Json(reply) => read_reply(reply, None),
+            Part::Id(id) => read_id(&id),
+            _ => Err(Problem::new(anyhow!("it is not a reply or an id"), "")),
+        };
+        jobs.push(read.map_err(|problem| Problem {
+            error: anyhow!("element {} of the array: {:#}", index + 1, problem.error),
+            ..problem
+        })?);
+    }
+    if jobs.is_empty() {
+        return Err(Problem::new(anyhow!("the array is empty"), ""));
+    }
+    Ok(jobs)
+}
+
+fn page_problem(page: &[u8], status: Option<u16>) -> Problem {
+    let page = ForeignBody::from_body(page, &[]).map(|page| page.to_string());
+    let page = page.unwrap_or_else(|| "an HTML page".into());
+    let status = status.map(|status| format!(" with status {status}")).unwrap_or_default();
+    Problem::new(anyhow!("the reply{status} is {page}"), PAGE_HINT)
+}
+
+/// Describes a line that is neither JSON nor an id, without showing it: it may be a secret.
+fn text_problem(line: &str) -> Problem {
+    let trimmed = line.trim_start();
+    let curl_log = ["* ", "> ", "< ", "{ [", "} ["];
+    if trimmed.starts_with("curl: (") {
+        return Problem::new(anyhow!("it is an error message of curl"), NO_REPLY_HINT);
+    }
+    if curl_log.iter().any(|start| trimmed.starts_with(start)) {
+        return Problem::new(anyhow!("it is curl's log, not a reply"), VERBOSE_HINT);
+    }
+    if trimmed.starts_with("% Total") {
+        return Problem::new(anyhow!("it is curl's progress, not a reply"), PROGRESS_HINT);
+    }
+    let hint = if trimmed.contains([':', '|']) { YAML_HINT } else { TEXT_HINT };
+    Problem::new(anyhow!("it is neither JSON nor an id"), hint)
+}
+
+/// A part of an input.
+#[derive(Debug, PartialEq)]
+enum Part<'b> {
+    /// The headers of a reply, with their status.
+    Headers(Option<u16>),
+    /// A JSON object, or what looks like the beginning of one.
+    Json(&'b [u8]),
+    /// What is between the brackets of an array.
+    Array(&'b [u8]),
+    /// An id, without quotation marks.
+    Id(Cow<'b, str>),
+    /// A status printed by `curl -w '%{http_code}'`.
+    Status(u16),
+    /// An HTML page, up to the end of the input.
+    Page(&'b [u8]),
+    /// The rest of a line, if it is nothing else.
+    Text(Cow<'b, str>),
+}
+
+/// Splits an input into its parts, each with the number of its first line. Reads each byte a
+/// bounded number of times.
+struct Parts<'b> {
+    rest: &'b [u8],
+    line: usize,
+    is_line_start: bool,
+    is_in_array: bool,
+}
+
+impl<'b> Parts<'b> {
+    const fn new(bytes: &'b [u8]) -> Self {
+        Self { rest: bytes, line: 1, is_line_start: true, is_in_array: false }
+    }
+
+    const fn within_array(bytes: &'b [u8]) -> Self {
+        Self { is_in_array: true, ..Self::new(bytes) }
+    }
+
+    /// Takes this number of bytes.
+    fn take(&mut self, len: usize) -> &'b [u8] {
+        let (taken, rest) = self.rest.split_at(len.min(self.rest.len()));
+        self.line += taken.iter().filter(|byte| **byte == b'\n').count();
+        self.is_line_start = taken.last().map_or(self.is_line_start, |byte| *byte == b'\n');
+        self.rest = rest;
+        taken
+    }
+
+    /// Takes the rest of the line, without its line break.
+    fn take_line(&mut self) -> &'b [u8] {
+        let len = self.rest.iter().position(|byte| *byte == b'\n').unwrap_or(self.rest.len());
+        self.take(len)
+    }
+
+    /// Skips white space, the separators of JSON text sequences, comments and, in an array, commas.
+    fn skip_separators(&mut self) {
+        loop {
+            let is_separator = |byte: &u8| {
+                byte.is_ascii_whitespace() || *byte == 0x1E || (self.is_in_array && *byte == b',')
+            };
+            let len = self.rest.iter().position(|byte| !is_separator(byte));
+            let len = len.unwrap_or(self.rest.len());
+            self.take(len);
+            if self.rest.first() != Some(&b'#') || self.is_in_array {
+                return;
+            }
+            self.take_line();
+        }
+    }
+
+    /// Takes the headers of a reply up to the empty line after them, and returns the status.
+    fn take_headers(&mut self) -> Option<u16> {
+        let first = self.take_line();
+        while !self.rest.is_empty() {
+            self.take(1);
+            if self.take_line().trim_ascii().is_empty() {
+                break;
+            }
+        }
+        let status = first.split(|byte| *byte == b' ').nth(1)?;
+        str::from_utf8(status.trim_ascii()).ok()?.parse().ok()
+    }
+
+    fn next_part(&mut self) -> Option<Part<'b>> {
+        let is_line_start = self.is_line_start;
+        Some(match *self.rest.first()? {
+            b'{' | b'[' => {
+                let len = container_len(self.rest);
+                let is_array = self.rest[0] == b'[';
+                let json = self.take(len.unwrap_or(self.rest.len()));
+                match len {
+                    Some(len) if is_array => Part::Array(&json[1..len - 1]),
+                    // If it is cut short, the decoder says where.
+                    _ => Part::Json(json),
+                }
+            }
+            b'<' => Part::Page(self.take(self.rest.len())),
+            b'H' if is_line_start && self.rest.starts_with(b"HTTP/") => {
+                Part::Headers(self.take_headers())
+            }
+            quote @ (b'"' | b'\'') => self.take_quoted(quote),
+            _ => {
+                let is_end =
+                    |byte: &u8| byte.is_ascii_whitespace() || (self.is_in_array && *byte == b',');
+                let len = self.rest.iter().position(is_end).unwrap_or(self.rest.len());
+                let word = String::from_utf8_lossy(&self.rest[..len]);
+                match read_status(&word) {
+                    Some(status) if !self.is_in_array => {
+                        self.take(len);
+                        Part::Status(status)
+                    }
+                    _ if is_bare_id(&word) => {
+                        self.take(len);
+                        Part::Id(word)
+                    }
+                    _ => Part::Text(String::from_utf8_lossy(self.take_line())),
+                }
+            }
+        })
+    }
+
+    /// Takes a text in quotation marks.
+    fn take_quoted(&mut self, quote: u8) -> Part<'b> {
+        let len = quoted_len(self.rest);
+        let Some(len) = len.filter(|len| *len <= MAX_QUOTED_BYTES) else {
+            return Part::Text(String::from_utf8_lossy(self.take_line()));
+        };
+        let quoted = self.take(len);
+        if quote == b'"'
+            && let Ok(text) = serde_json::from_slice::<String>(quoted)
+        {
+            return Part::Id(text.into());
+        }
+        Part::Id(String::from_utf8_lossy(&quoted[1..len - 1]))
+    }
+}
+
+impl<'b> Iterator for Parts<'b> {
+    type Item = (usize, Part<'b>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.skip_separators();
+        let line = self.line;
+        self.next_part().map(|part| (line, part))
+    }
+}
+
+/// Maximum length of an id in quotation marks, with its escapes.
+const MAX_QUOTED_BYTES: usize = 1024;
+
+/// Returns the length of the text in quotation marks that `bytes` begin with.
+fn quoted_len(bytes: &[u8]) -> Option<usize> {
+    let quote = *bytes.first()?;
+    let mut at = 1;
+    loop {
+        match *bytes.get(at)? {
+            b'\\' => at += 2,
+            byte if byte == quote => return Some(at + 1),
+            _ => at += 1,
+        }
+    }
+}
+
+/// Returns the length of the object or array that `bytes` begin with.
+fn container_len(bytes: &[u8]) -> Option<usize> {
+    let (mut at, mut depth) = (0, 0_usize);
+    loop {
+        match *bytes.get(at)? {
+            b'"' => {
+                at += quoted_len(&bytes[at..])?;
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth -= 1,
+            _ => {}
+        }
+        at += 1;
+        if depth == 0 {
+            return Some(at);
+        }
+    }
+}
+
+/// Returns the status if the word is one: three digits. No id is as short.
+fn read_status(word: &str) -> Option<u16> {
+    let is_status = word.len() == 3 && word.bytes().all(|byte| byte.is_ascii_digit());
+    is_status.then(|| word.parse().ok()).flatten()
+}
+
+/// Returns whether a word without quotation marks looks like an id of the service: a UUID with
+/// other lengths. Other words of a message are not sent to the service.
+///
+/// What a missing field is printed as is taken for an id here, so that it is reported.
+fn is_bare_id(word: &str) -> bool {
+    let is_id = (8..=64).contains(&word.len())
+        && word.bytes().any(|byte| byte.is_ascii_digit())
+        && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    is_id || matches!(word, "null" | "None" | "nil" | "undefined" | "<nil>")
+}
+
+#[cfg(test)]
+mod tests;
