@@ -120,8 +120,8 @@ pub(crate) struct Arguments {
     /// limit; a service that was never reached is given up after 2 minutes [default: 1h]
     #[arg(long, value_name = "DURATION")]
     timeout: Option<TimeoutArg>,
-    /// Give up at this time, for example 2027-01-15T08:00:00Z, instead of after a duration; a time in
-    /// the past checks once
+    /// Give up at this time (such as 2027-01-15T08:00:00Z) instead of after a duration; a time in the
+    /// past checks once
     #[arg(long, value_name = "TIME")]
     deadline: Option<DeadlineArg>,
     /// Return after this long with exit code 8 if jobs are still running, and print the command that

@@ -89,7 +89,7 @@ impl Session {
     ) -> Option<String> {
         let slice = result.slice.as_ref().filter(|_| result.signal.is_none())?;
         result.resumable().next()?;
-        let file = self.checkpoints.as_ref().map(CheckpointFile::path);
+        let file = self.checkpoints.as_ref().and_then(CheckpointFile::written_path);
         let next_limit = limit.to_continue(result.resumable());
         let mut waits = NextWaits::from_checkpoints(result.resumable(), file);
         if file.is_none() {
