@@ -1,8 +1,9 @@
 //! The state of waits as one word for a command line: the value of `--state`, which continues the
 //! waits without any file.
 //!
-//! It is a checksum and the reduced checkpoints of the waits in the format postcard, in base64. It
-//! contains the ids and phases of jobs and the last error of each wait, and no credentials.
+//! It is the number of the format, and then in base64 a checksum and the reduced checkpoints of the waits
+//! in the format postcard. It contains the ids and phases of jobs and the last error of each wait, and
+//! no credentials.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use job_poller::Checkpoint;
@@ -12,6 +13,9 @@ use super::checkpoint_file::Origin;
 /// The maximum length. Linux limits a word of a command line to 128 KiB.
 const MAX_LENGTH: usize = 100 << 10;
 
+/// The number of the format. Without it, the text could start with a dash, like a flag.
+const FORMAT: &str = "1";
+
 const CHECKSUM_BYTES: usize = size_of::<u32>();
 
 /// Returns the state of waits for jobs of this service; `None` if it is too long.
@@ -19,14 +23,14 @@ pub(crate) fn encode(waits: Vec<Checkpoint>, origin: &Origin) -> Option<String> 
     let waits: Vec<_> = waits.into_iter().map(Checkpoint::reduced).collect();
     let payload = postcard::to_allocvec(&waits).ok()?;
     let checksum = checksum(&payload, origin).to_le_bytes();
-    let text = URL_SAFE_NO_PAD.encode([&checksum[..], &payload].concat());
+    let text = FORMAT.to_owned() + &URL_SAFE_NO_PAD.encode([&checksum[..], &payload].concat());
     (text.len() <= MAX_LENGTH).then_some(text)
 }
 
 /// Returns the waits. Returns `None` if the text is damaged, or is from another version of the command
 /// or about another service.
 pub(crate) fn decode(text: &str, origin: &Origin) -> Option<Vec<Checkpoint>> {
-    let bytes = URL_SAFE_NO_PAD.decode(text.trim()).ok()?;
+    let bytes = URL_SAFE_NO_PAD.decode(text.trim().strip_prefix(FORMAT)?).ok()?;
     let (expected, payload) = bytes.split_first_chunk::<CHECKSUM_BYTES>()?;
     if checksum(payload, origin).to_le_bytes() != *expected {
         return None;
@@ -76,6 +80,7 @@ mod tests {
         let text = encode(vec![wait(1), wait(2)], &here).unwrap();
         assert!(text.len() < 2 * 400, "{} bytes", text.len());
         assert_eq!(shell_words::quote(&text), text);
+        assert!(text.starts_with(char::is_alphanumeric), "{text}");
         let waits = [wait(1), wait(2)].map(Checkpoint::reduced);
         assert_eq!(decode(&format!(" {text}\n"), &here).unwrap(), waits);
         assert_eq!(decode(&text, &origin("https://there")), None);

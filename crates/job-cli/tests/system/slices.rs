@@ -128,9 +128,8 @@ async fn twenty_slices_have_the_outcome_of_one_wait() {
         assert_eq!((whole.code, last.code), (Some(code), Some(code)), "{name}: {whole:?} {last:?}");
         assert_eq!(outcome(last), outcome(whole), "{name}");
         assert!((12..=40).contains(&slices), "{name}: {slices} slices");
-        // Two requests more or less, because the end of a job is between two polls.
+        // Two more, because the end of a job is between two polls.
         assert!(sliced <= one + slices + 2, "{name}: {sliced} requests, not {one} + {slices}");
-        assert!(sliced + 3 >= one, "{name}: {sliced} requests, not {one}");
     }
 }
 
@@ -204,11 +203,12 @@ async fn the_next_command_names_what_is_still_running() {
     let next = slice(&ran).unwrap()["next"].as_str().unwrap().to_owned();
     assert!(next.contains("'a b'"), "{next}");
     let beside = std::path::Path::new(env!("CARGO_BIN_EXE_cce-job")).parent().unwrap();
-    let mut shell = Command::new("sh");
+    let mut shell = Command::new("/bin/sh");
     shell
         .args(["-c", &next])
         .env_clear()
         .env("PATH", beside)
+        .env("XDG_STATE_HOME", "/dev/null/none")
         .env("OS_TOKEN", session.sim.account().token)
         .env("OS_PROJECT_ID", session.sim.project().as_str())
         .current_dir(session.folder.file(""));

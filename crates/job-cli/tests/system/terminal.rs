@@ -402,7 +402,7 @@ async fn a_stopped_terminal_does_not_delay_polls() {
     let lines = |text: &str| screen.lines().filter(|line| line.contains(text)).count();
     assert_eq!(lines("warning: status.reason"), 1, "{screen}");
     for id in ending {
-        assert_eq!(lines(&format!("{id} succeeded: ")), 1, "{screen}");
+        assert_eq!(lines(&format!("{id} succeeded in ")), 1, "{screen}");
     }
     terminal.send_keys("\u{3}");
     assert_eq!(terminal.wait_for_exit().await, 130);
@@ -486,7 +486,10 @@ async fn a_dumb_terminal_gets_plain_lines() {
     let mut terminal = Terminal::start(&fixture.command, (24, 80));
     assert_eq!(terminal.wait_for_exit().await, 0);
     let bytes = terminal.bytes();
-    assert!(bytes.contains("CreatePSMCert: Running") && !bytes.contains('\u{1b}'), "{bytes:?}");
+    assert!(
+        bytes.contains("CreatePSMCert 00000001: Running") && !bytes.contains('\u{1b}'),
+        "{bytes:?}"
+    );
     let mut demo = command();
     demo.args(["demo", "--speed", "50"]).env("NO_COLOR", "1");
     let mut terminal = Terminal::start(&demo, (24, 80));
