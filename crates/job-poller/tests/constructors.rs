@@ -172,7 +172,7 @@ fn every_result_of_a_wait_can_be_created() {
     let unreachable = WaitError::new(WaitErrorKind::Unreachable, never_read);
     assert_eq!(
         unreachable.to_string(),
-        "job 4a5b: the service cannot be reached (0 attempts in 60.0 s; the job was last seen Running)"
+        "job 4a5b: the service cannot be reached (0 attempts in 1m; the job was last seen Running)"
     );
 }
 

@@ -24,7 +24,7 @@ const MAX_POLICY_LEN: usize = 64;
 /// let limit = RateLimit::from_message(message).expect("the message states a limit");
 /// assert_eq!(limit.policy, RateLimitPolicy::User);
 /// assert_eq!((limit.max_requests, limit.window), (200, Duration::from_secs(300)));
-/// assert_eq!(limit.to_string(), "200 requests in 300s (policy user)");
+/// assert_eq!(limit.to_string(), "200 requests in 5m (policy user)");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

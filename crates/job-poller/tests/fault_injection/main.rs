@@ -33,7 +33,7 @@ fn plans() -> [Plan; 3] {
 const EXPECTED_OUTCOMES: [&str; 3] = [
     "succeeded",
     "failed: CreateCluster > InstallMaster 00000002: \"no such flavor\"",
-    "failed: ScaleupCluster > CreateNode > InstallNode: \"no such image\"",
+    "failed: ScaleupCluster > CreateNode > InstallNode 00000006: \"no such image\"",
 ];
 
 /// Each reading advances the job by a quarter of its duration, so that a wait has few requests.

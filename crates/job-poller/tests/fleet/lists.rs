@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use http::{Response, StatusCode, header::DATE};
 use jiff::{SignedDuration, Timestamp};
+use job_model::HumanDuration;
 use job_poller::{
     fleet::ListReads,
     source::{JobSource, ListId},
@@ -254,7 +255,8 @@ async fn a_list_that_fails_is_suspended_for_a_time_that_grows() {
         assert!(lengths.len() >= 2, "{list:?} {lengths:?}");
         assert!(lengths.windows(2).all(|pair| pair[1] == (2 * pair[0]).min(3600)), "{lengths:?}");
         for (length, text) in suspensions {
-            let expected = format!("{expected}; reading each job by itself for {length} s");
+            let length = HumanDuration(Duration::from_secs(length));
+            let expected = format!("{expected}; reading each job by itself for {length}");
             assert_eq!(text, expected);
         }
         let (lists, all) = (service.requests(None).len(), service.requests.lock().unwrap().len());

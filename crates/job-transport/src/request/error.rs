@@ -313,7 +313,7 @@ impl FetchError {
     /// let mut reply = Response::new(body.into());
     /// *reply.status_mut() = StatusCode::TOO_MANY_REQUESTS;
     /// let limit = FetchError::from_response(&reply).rate_limit().expect("a stated limit");
-    /// assert_eq!(limit.to_string(), "60 requests in 60s (policy user)");
+    /// assert_eq!(limit.to_string(), "60 requests in 1m (policy user)");
     /// ```
     #[must_use]
     pub fn rate_limit(&self) -> Option<RateLimit> {

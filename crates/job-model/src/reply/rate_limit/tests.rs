@@ -17,22 +17,16 @@ fn read(message: &str) -> String {
 fn messages_state_limits() {
     let rows = [
         // Seen.
-        (
-            "policy user over ratelimit,limit:200,time:5 minute",
-            "200 requests in 300s (policy user)",
-        ),
+        ("policy user over ratelimit,limit:200,time:5 minute", "200 requests in 5m (policy user)"),
         (
             "The throttling threshold has been reached: policy user over ratelimit,limit:60,time:1 minute.",
-            "60 requests in 60s (policy user)",
+            "60 requests in 1m (policy user)",
         ),
         ("policy ip over ratelimit,limit:5,time:5 second", "5 requests in 5s (policy ip)"),
-        ("policy api over ratelimit,limit:2000,time:1 minute", "2000 requests in 60s (policy api)"),
+        ("policy api over ratelimit,limit:2000,time:1 minute", "2000 requests in 1m (policy api)"),
         // Like them.
-        (
-            "POLICY APP OVER RATELIMIT , LIMIT = 1 , TIME = 2 HOURS",
-            "1 request in 7200s (policy app)",
-        ),
-        ("limit: 10; time: 1day; policy: \"Tenant-A\"", "10 requests in 86400s (policy tenant-a)"),
+        ("POLICY APP OVER RATELIMIT , LIMIT = 1 , TIME = 2 HOURS", "1 request in 2h (policy app)"),
+        ("limit: 10; time: 1day; policy: \"Tenant-A\"", "10 requests in 24h (policy tenant-a)"),
         (
             "policy ip over ratelimit,limit:5,time:5 second; policy user, limit:60, time:1 minute",
             "5 requests in 5s (policy ip)",

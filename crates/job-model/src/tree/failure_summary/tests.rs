@@ -31,7 +31,7 @@ fn pool(reasons: &[&str]) -> Value {
 fn failures_are_counted_and_grouped_by_reason() {
     let install = step("InstallNode", "", "Failed", "no route", &[]);
     let vm = step("CreateNodeVM", "", "Failed", "quota", &[]);
-    let overcome = step("CreateNode", "pool-9", "Success", "", &[vm.clone()]);
+    let overcome = step("CreateNode", "pool-9", "Success", "", core::slice::from_ref(&vm));
     let unnamed = |uid: &str, reason: &str| {
         json!({"metadata": {"uid": uid}, "spec": {"type": "CreateNode"},
             "status": {"phase": "Failed", "reason": reason}})
