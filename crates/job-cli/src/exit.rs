@@ -2,7 +2,10 @@
 
 use std::{error::Error, fmt, process::ExitCode};
 
-use job_poller::{FinishedJob, Outcome, WaitError, WaitErrorKind, machine::AttemptError};
+use job_poller::{
+    FinishedJob, Outcome, WaitError, WaitErrorKind,
+    machine::{AttemptError, ObjectStatus},
+};
 use job_transport::{ErrorClass, FetchError, FetchErrorKind};
 
 /// An exit code. The numbers are part of the public interface, because scripts branch on them.
@@ -14,7 +17,8 @@ pub(crate) enum Exit {
     Internal = 1,
     /// Bad usage, or settings that cannot be used. Clap uses the same number.
     Usage = 2,
-    /// The deadline passed before the job ended, or before its objects were ready or gone.
+    /// The deadline passed before the job ended, or before its objects were ready or gone. The job
+    /// or an object was read; otherwise the last error decides.
     Deadline = 3,
     /// The service refused the credentials: 401 or 403.
     Credentials = 4,
@@ -24,8 +28,13 @@ pub(crate) enum Exit {
     Unreadable = 6,
     /// The service does not know the job, or no longer.
     NotFound = 7,
+    /// The time of `--at-most` is over, and the wait is to be continued by another call.
+    StillRunning = 8,
     /// Stopped by SIGINT.
     Interrupted = 130,
+    /// The reader closed stdout before the jobs had ended. The number is that of a program that
+    /// SIGPIPE ends.
+    StdoutClosed = 141,
     /// Stopped by SIGTERM.
     Terminated = 143,
 }
@@ -36,16 +45,20 @@ Exit codes:
   0  success: the job succeeded, the state of --until was reached, or a state was printed
   1  internal error
   2  bad usage, or no credentials found
-  3  timed out before the job ended, or before the cluster or node was ready or gone
+  3  timed out before the job ended, or before the cluster or node was ready or gone; if nothing
+     was read until then, the code is that of the last error: 4, 6 or 7
   4  the service refused the credentials (401, 403)
   5  the job failed, or the cluster or node is broken
   6  the state could not be read, or the job names no cluster or node
   7  not found, or deleted although --until is not gone
-  130, 143  stopped by SIGINT, SIGTERM";
+  8  still running after --at-most; run the printed command to go on
+  130, 143  stopped by SIGINT, SIGTERM
+  141  stdout was closed before the jobs ended";
 
 /// All exit codes, the least severe first. The more severe an error is, the less another run helps.
-const SEVERITY: [Exit; 10] = [
+const SEVERITY: [Exit; 12] = [
     Exit::Done,
+    Exit::StillRunning,
     Exit::Deadline,
     Exit::Unreadable,
     Exit::NotFound,
@@ -53,14 +66,15 @@ const SEVERITY: [Exit; 10] = [
     Exit::JobFailed,
     Exit::Usage,
     Exit::Internal,
+    Exit::StdoutClosed,
     Exit::Interrupted,
     Exit::Terminated,
 ];
 
 /// The section of `--help` about the exit code for several jobs.
 pub(crate) const SEVERITY_HELP: &str = "\
-With several jobs, the exit code is the most severe one, in the order 5, 4, 7, 6, 3, 0. With --any,
-it is the exit code of the first job that ends.";
+With several jobs, the exit code is the most severe one, in the order 5, 4, 7, 6, 3, 8, 0. With
+--any, it is the exit code of the first job that ends.";
 
 impl Exit {
     /// Returns the more severe of two exit codes.
@@ -94,14 +108,16 @@ impl Exit {
 impl From<&WaitError> for Exit {
     fn from(error: &WaitError) -> Self {
         let forbidden = error.last_error().and_then(AttemptError::status) == Some(403);
-        let unknown = error.last_error().map(|error| error.class) == Some(ErrorClass::NotFound);
         match error.kind() {
-            // A wait tolerates a 404 at first, because a new job may not be visible yet. Here the
-            // timeout was shorter than that grace period.
-            WaitErrorKind::DeadlineExceeded | WaitErrorKind::NotReady
-                if unknown && error.job().is_none() =>
-            {
-                Self::NotFound
+            // Why nothing was read is of more use than that the time is over. With a short timeout,
+            // an error may also not have lasted long enough to end the wait by itself.
+            WaitErrorKind::DeadlineExceeded | WaitErrorKind::NotReady if !was_read(error) => {
+                match error.last_error().map(|error| error.class) {
+                    Some(ErrorClass::Unauthorized) => Self::Credentials,
+                    Some(ErrorClass::NotFound) => Self::NotFound,
+                    _ if forbidden => Self::Credentials,
+                    _ => Self::Unreadable,
+                }
             }
             // A stalled job was also waited for long enough.
             WaitErrorKind::DeadlineExceeded | WaitErrorKind::NotReady | WaitErrorKind::Stalled => {
@@ -113,6 +129,12 @@ impl From<&WaitError> for Exit {
             _ => Self::Unreadable,
         }
     }
+}
+
+/// Whether the job, or one of the clusters and nodes, was read.
+fn was_read(error: &WaitError) -> bool {
+    let is_read = |object: &ObjectStatus| object.state.is_some();
+    error.snapshot().is_some() || error.objects().any(is_read)
 }
 
 impl From<&FetchError> for Exit {

@@ -2,6 +2,7 @@
 
 mod ids;
 mod replies;
+mod submitted;
 mod text;
 
 use std::{
@@ -17,7 +18,10 @@ use http::Response;
 use job_model::{JobId, ServiceError};
 use job_transport::{FetchError, Reading};
 
-pub(crate) use self::ids::{parse_id, without_comment};
+pub(crate) use self::{
+    ids::{parse_id, without_comment},
+    submitted::Submitted,
+};
 use crate::{
     exit::{Exit, OrExit},
     files,
@@ -70,14 +74,14 @@ impl InputArg {
         read.with_context(|| format!("cannot read {self}")).or_exit(Exit::Usage)
     }
 
-    /// Reads the job ids from the replies of the API calls that created the jobs.
+    /// Reads the jobs in the replies of the API calls that created them.
     ///
     /// # Errors
     ///
     /// Returns a usage error if a reply has no job id. If the reply is an error response, the
     /// message includes the service's code and message.
-    pub(crate) fn read_submitted_ids(&self) -> anyhow::Result<Vec<JobId>> {
-        replies::read_submitted_ids(&self.read()?).or_else(|replies::Problem { error, hint }| {
+    pub(crate) fn read_submitted(&self) -> anyhow::Result<Vec<Submitted>> {
+        replies::read_submitted(&self.read()?).or_else(|replies::Problem { error, hint }| {
             // An error with a cause would be printed with the context between them.
             Err(anyhow!("no job id in {self}: {error:#}")).or_exit_with_hint(Exit::Usage, hint)
         })

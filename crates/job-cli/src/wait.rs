@@ -7,17 +7,21 @@ mod error_run;
 mod annotations;
 mod snapshot;
 mod totals;
+mod time_limit;
 mod format;
 mod until_arg;
 mod schedule;
 mod source;
 mod watch;
 mod board;
+mod slice;
 mod history_file;
 mod checkpoint_file;
+mod slice_state;
 mod report_file;
 mod resume_command;
 mod jobs;
+mod print_id;
 mod job_hints;
 mod output;
 mod progress;
@@ -28,13 +32,18 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow, ensure};
 use clap::{Args, builder::ArgPredicate};
+use jiff::Timestamp;
 use job_model::JobId;
 use job_poller::{
-    Fleet, Until, WaitPolicy,
+    Checkpoint, Fleet, Until, WaitPolicy,
     fleet::{FleetBuilder, ListReads},
     schedule::{Adaptive, Schedule},
 };
-use job_transport::{Client, auth::CredentialChain};
+use job_transport::{
+    Client,
+    auth::CredentialChain,
+    clock::{Clock, TokioClock},
+};
 
 use self::annotations::{AnnotationMode, Annotations};
 #[cfg(test)]
@@ -42,6 +51,7 @@ pub(crate) use self::finished::Finished;
 use self::until_arg::UntilArg;
 use self::{
     checkpoint_file::Origin,
+    finish::Continuation,
     format::OutputFormat,
     history_file::HistoryFile,
     jobs::{JobArgs, Start},
@@ -50,6 +60,7 @@ use self::{
     report_file::ReportFile,
     session::{Session, StopCondition},
     source::RecordingSource,
+    time_limit::{DeadlineArg, TimeLimit},
     watch::{Watch, WatchEvents},
 };
 pub(crate) use self::{
@@ -64,7 +75,7 @@ use crate::{
     logging::Verbosity,
     runtime::block_on,
     signals::shutdown_signal,
-    terminal::{RAW_REQUIRES_JSON, TimeoutArg, printer},
+    terminal::{DurationArg, RAW_REQUIRES_JSON, TimeoutArg, printer},
 };
 
 /// The section of `--help` below the flags.
@@ -75,6 +86,7 @@ Examples:
   curl .. | cce-job wait --from -                               the job that an API call created
   cce-job wait - < ids.txt                                      many jobs, one id per line
   cce-job wait --any ID1 ID2                                    until the first job ends
+  cce-job wait --at-most 9m --timeout 2h ID                     in slices, for agents and CI steps
   cce-job wait --until ready ID                                 until the new cluster is ready
   cce-job wait --cluster CLUSTER_ID --until gone                without a job
   cce-job wait -o json --full-tree ID | jq -r '.. | .resourceID? // empty'";
@@ -108,6 +120,14 @@ pub(crate) struct Arguments {
     /// limit; a service that was never reached is given up after 2 minutes [default: 1h]
     #[arg(long, value_name = "DURATION")]
     timeout: Option<TimeoutArg>,
+    /// Give up at this time (such as 2027-01-15T08:00:00Z) instead of after a duration; a time in the
+    /// past checks once
+    #[arg(long, value_name = "TIME")]
+    deadline: Option<DeadlineArg>,
+    /// Return after this long with exit code 8 if jobs are still running, and print the command that
+    /// goes on; the deadline stays the same
+    #[arg(long, value_name = "DURATION", value_parser = slice::parse_at_most)]
+    at_most: Option<DurationArg>,
     /// When to poll: adaptive, fixed:10s or exponential:1s..30s
     #[arg(long, value_name = "SCHEDULE", default_value = "adaptive")]
     schedule: ScheduleArg,
@@ -129,6 +149,10 @@ pub(crate) struct Arguments {
     /// Save progress to this file, and resume from it if it exists, with the same deadline
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
+    /// Print the id of each job, and that of its cluster or node if it is known, as one line of JSON
+    /// before any request
+    #[arg(long)]
+    print_id: bool,
     #[command(flatten)]
     connection: ConnectionArgs,
     /// Format of the results on stdout
@@ -180,11 +204,6 @@ const MAX_SUB_JOB_LOOKUPS: u32 = 200;
 impl Arguments {
     /// Returns the policy of a wait, with the changes that the flags make.
     fn policy(&self, policy: WaitPolicy) -> WaitPolicy {
-        let policy = match self.timeout {
-            None => policy,
-            Some(TimeoutArg(None)) => policy.no_timeout(),
-            Some(TimeoutArg(Some(timeout))) => policy.timeout(timeout),
-        };
         let policy = match self.until {
             Some(UntilArg(until)) => policy.until(until),
             None => policy,
@@ -193,6 +212,32 @@ impl Arguments {
         let policy =
             if self.full_tree { policy.max_tree_lookups(MAX_SUB_JOB_LOOKUPS) } else { policy };
         if self.fail_fast { policy.fail_fast() } else { policy }
+    }
+
+    /// Returns the time limit. `now` is the wall-clock time.
+    ///
+    /// # Errors
+    ///
+    /// Returns a usage error if both flags are on the command line. A flag there replaces a variable.
+    fn time_limit(&self, flags: &Flags, now: Timestamp) -> anyhow::Result<TimeLimit> {
+        if flags.has_timeout() && flags.has_deadline() {
+            return Err(anyhow!("--timeout cannot be used with --deadline")).or_exit(Exit::Usage);
+        }
+        let deadline = self.deadline.filter(|_| !flags.has_timeout());
+        Ok(TimeLimit::new(self.timeout, deadline, now))
+    }
+
+    /// Checks that the command that goes on can name all jobs.
+    fn check_at_most(&self, jobs: usize) -> anyhow::Result<()> {
+        if self.at_most.is_some() && self.checkpoint.is_none() && jobs > slice::MAX_JOBS {
+            let error = anyhow!(
+                "--at-most needs --checkpoint FILE for more than {} jobs, because the next command \
+                 cannot name all of them",
+                slice::MAX_JOBS
+            );
+            return Err(error).or_exit(Exit::Usage);
+        }
+        Ok(())
     }
 
     /// Checks that the state to wait for is one of an object, if there is no job.
@@ -229,6 +274,8 @@ pub(crate) fn run(
     if raw && format != OutputFormat::Json {
         return Err(anyhow!(RAW_REQUIRES_JSON)).or_exit(Exit::Usage);
     }
+    let now = TokioClock::new().now();
+    let limit = arguments.time_limit(flags, now)?;
     let progress = ProgressDisplay::new(arguments.progress, verbosity, format)?;
     let settings = arguments.connection.settings(CredentialChain::from_environment())?;
     let (client, hints) = (settings.client()?, settings.hints());
@@ -243,11 +290,17 @@ pub(crate) fn run(
     let report = arguments.report.as_deref().map(ReportFile::new).transpose()?;
     let (mut checkpoints, starts) =
         arguments.jobs.resolve(arguments.checkpoint.as_deref(), &origin, &arguments.hints)?;
+    arguments.check_at_most(starts.len())?;
     let history_file = HistoryFile::open(arguments.history.as_deref(), &endpoint)?;
     let retain_logs = report.is_some();
-    let policy = |policy| arguments.policy(policy);
+    let policy = |policy, resumed: Option<(&Checkpoint, Duration)>| {
+        limit.apply(arguments.policy(policy), resumed)
+    };
     let summary = arguments.summary.then(Vec::new);
     let stop_condition = arguments.stop_condition();
+    if arguments.print_id {
+        print_id::print(&starts);
+    }
     let printer = printer::start()?;
     let (session, result) = block_on(async {
         // From here on, a signal ends the command in an orderly way.
@@ -261,7 +314,7 @@ pub(crate) fn run(
             None => fleet,
         };
         let waits = (starts, &arguments.schedule, &history_file, retain_logs);
-        let (fleet, watches) = start_waits(fleet, source, waits, policy);
+        let (fleet, watches) = start_waits(fleet, source, waits, now, policy);
         if let Some(input) = &arguments.hints {
             job_hints::start(input, &fleet)?;
         }
@@ -274,6 +327,7 @@ pub(crate) fn run(
         }
         let session = Session {
             stop_condition,
+            at_most: arguments.at_most.map(|DurationArg(span)| span),
             output: Output::new(format, raw, watches.len() > 1),
             progress,
             checkpoints,
@@ -288,8 +342,9 @@ pub(crate) fn run(
         };
         Ok(session.run(watches, stopped).await)
     })?;
-    session.print_resume_hint(&result, arguments.timeout, flags);
-    Ok(session.finish(&result))
+    let continuation = Continuation { flags, limit, origin: &origin };
+    session.print_resume_hint(&result, &continuation);
+    Ok(session.finish(&result, Some(&continuation)))
 }
 
 /// Waits for one job without checkpoint, report, summary and history.
@@ -305,14 +360,16 @@ pub(crate) async fn run_single(
     progress: ProgressDisplay,
 ) -> anyhow::Result<Exit> {
     let stopped = shutdown_signal()?;
+    let now = TokioClock::new().now();
     let (starts, schedule_arg, history_file) =
-        (vec![Start::New(job)], ScheduleArg::Custom(schedule), HistoryFile::disabled());
+        (vec![Start::New(job, None)], ScheduleArg::Custom(schedule), HistoryFile::disabled());
     let source = Arc::new(RecordingSource::new(client));
     let fleet = Fleet::builder(source.clone());
     let waits = (starts, &schedule_arg, &history_file, false);
-    let (fleet, watches) = start_waits(fleet, source, waits, |_| policy);
+    let (fleet, watches) = start_waits(fleet, source, waits, now, |_, _| policy);
     let session = Session {
         stop_condition: StopCondition::All,
+        at_most: None,
         output: Output::new(OutputFormat::Human, false, false),
         progress,
         checkpoints: None,
@@ -326,7 +383,7 @@ pub(crate) async fn run_single(
         missed: MissedEvents::default(),
     };
     let (session, result) = session.run(watches, stopped).await;
-    Ok(session.finish(&result))
+    Ok(session.finish(&result, None))
 }
 
 /// Starts all waits, as one fleet: their starts, their schedule, its history, and whether to keep
@@ -340,11 +397,12 @@ fn start_waits(
         &HistoryFile,
         bool,
     ),
-    policy: impl Fn(WaitPolicy) -> WaitPolicy,
+    now: Timestamp,
+    policy: impl Fn(WaitPolicy, Option<(&Checkpoint, Duration)>) -> WaitPolicy,
 ) -> (Fleet, Vec<(WatchEvents, Watch)>) {
     let fleet = fleet
         .max_in_flight(MAX_IN_FLIGHT)
-        .policy(policy(WaitPolicy::new().timeout(DEFAULT_TIMEOUT)));
+        .policy(policy(WaitPolicy::new().timeout(DEFAULT_TIMEOUT), None));
     let fleet = match schedule_arg {
         ScheduleArg::Custom(schedule) => fleet.schedule(schedule.clone()),
         ScheduleArg::Adaptive => {
@@ -356,7 +414,7 @@ fn start_waits(
     };
     let fleet = fleet.start();
     let watches = starts.into_iter().enumerate().map(|(index, start)| {
-        let events = WatchEvents::new(index, start.start(&fleet, &policy));
+        let events = WatchEvents::new(index, start.start(&fleet, now, &policy));
         let history = history_file.history.clone();
         let watch = Watch::new(&events, source.clone(), history, retain_logs);
         (events, watch)

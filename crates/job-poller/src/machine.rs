@@ -23,6 +23,7 @@ mod sub_job_lookup;
 mod object_status;
 mod reading_objects;
 mod state;
+mod reduced;
 // The machine as serializable data, and the error that contains it.
 pub(crate) mod checkpoint;
 pub(crate) mod error;
@@ -427,5 +428,7 @@ mod reference;
 mod replay;
 #[cfg(test)]
 mod script;
+#[cfg(test)]
+mod slices;
 #[cfg(test)]
 mod tests;

@@ -105,6 +105,14 @@ impl Hints {
         if exit == Exit::Deadline && error.snapshot().is_some() {
             return None;
         }
+        // The settings are not the reason. The message contains the service's answer.
+        let is_temporary = error.last_error().is_some_and(|error| {
+            matches!(error.kind, FetchErrorKind::Status(_))
+                && matches!(error.class, ErrorClass::Transient | ErrorClass::Throttled)
+        });
+        if error.kind() == WaitErrorKind::DeadlineExceeded && is_temporary {
+            return None;
+        }
         if exit == Exit::NotFound && error.checkpoint().machine().has_no_job() {
             return Some(
                 "Check the ids of the cluster and the node, the project and the region.\n\
@@ -215,9 +223,16 @@ impl Hints {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use job_poller::{
+        WaitPolicy,
+        machine::{AttemptError, Input},
+    };
     use job_transport::transport::{RequestSent, TransportError};
 
     use super::*;
+    use crate::testing::run_wait;
 
     #[test]
     fn hints_name_the_settings_that_were_used() {
@@ -299,6 +314,18 @@ mod tests {
         ];
         for (hints, error, expected) in rows {
             assert_eq!(hints.for_fetch_error(&error).as_deref(), Some(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_timeout_has_no_hint_if_the_settings_are_not_the_reason() {
+        let policy = WaitPolicy::new().timeout(Duration::from_secs(20));
+        for (status, has_hint) in [(503, false), (429, false), (404, true)] {
+            let error = FetchError::new(FetchErrorKind::Status(status));
+            let input = Input::Error(AttemptError::from(&error));
+            let (result, _) = run_wait(policy, std::iter::repeat(input));
+            let hint = Hints::default().for_wait_error(&result.unwrap_err());
+            assert_eq!(hint.is_some(), has_hint, "{status}: {hint:?}");
         }
     }
 

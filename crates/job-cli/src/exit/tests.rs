@@ -28,8 +28,8 @@ fn errors_map_to_exit_codes() {
     // The error of each attempt, the exit code of a wait with only such attempts, and that of
     // `get`.
     let rows = [
-        (status(503), Exit::Deadline, Exit::Unreadable),
-        (status(429), Exit::Deadline, Exit::Unreadable),
+        (status(503), Exit::Unreadable, Exit::Unreadable),
+        (status(429), Exit::Unreadable, Exit::Unreadable),
         (status(404), Exit::NotFound, Exit::NotFound),
         (status(403), Exit::Credentials, Exit::Credentials),
         (status(401), Exit::Credentials, Exit::Credentials),
@@ -45,6 +45,18 @@ fn errors_map_to_exit_codes() {
         assert_eq!(Exit::from_error(&waited), wait, "{waited:#}");
         let error = anyhow::Error::from(error).context("a context does not hide the kind");
         assert_eq!(Exit::from_error(&error), get, "{error:#}");
+    }
+    // If the deadline passes before any reading, the last error decides, before it lasted long enough to
+    // end the wait by itself.
+    let short = policy.timeout(std::time::Duration::from_secs(20));
+    for (error, expected) in [
+        (status(503), Exit::Unreadable),
+        (status(404), Exit::NotFound),
+        (transport(Timeout), Exit::Unreadable),
+        (FetchError::new(FetchErrorKind::HtmlPage), Exit::Unreadable),
+    ] {
+        let waited = wait_error(short, &Input::Error(AttemptError::from(&error)));
+        assert_eq!(Exit::from_error(&waited), expected, "{waited:#}");
     }
     let running = reading_input(&json!({}));
     let other = reading_input(&json!({"metadata": {"uid": "b"}}));
@@ -64,8 +76,8 @@ fn errors_map_to_exit_codes() {
 fn exit_code_severity_matches_the_help() {
     use Exit::*;
     let order = SEVERITY_HELP.split("in the order 5, ").nth(1).unwrap().split('.').next().unwrap();
-    assert_eq!(order, "4, 7, 6, 3, 0");
-    let worst_first = [JobFailed, Credentials, NotFound, Unreadable, Deadline, Done];
+    assert_eq!(order, "4, 7, 6, 3, 8, 0");
+    let worst_first = [JobFailed, Credentials, NotFound, Unreadable, Deadline, StillRunning, Done];
     let numbers: Vec<_> =
         worst_first.iter().skip(1).map(|exit| (*exit as u8).to_string()).collect();
     assert_eq!(numbers.join(", "), order);

@@ -9,7 +9,7 @@ use job_model::{
     reply::{ForeignBody, SubmissionError},
 };
 
-use super::{ids::parse_id, text};
+use super::{ids::parse_id, submitted::Submitted, text};
 
 /// Why an input has no job id, and what to do about it. Contains no part of the input, except the
 /// code and the message of an error, and the title of an HTML page.
@@ -42,21 +42,23 @@ const TEXT_HINT: &str = "Give the reply as JSON, or only the id. With `curl -w`,
 const NO_REPLY_HINT: &str =
     "curl prints the status 000 if it gets no reply; `curl -sS` shows the reason.";
 
-/// Reads the job ids of an input, in its order.
-pub(super) fn read_submitted_ids(bytes: &[u8]) -> Result<Vec<JobId>, Problem> {
+/// Reads the submitted jobs of an input, in its order.
+pub(super) fn read_submitted(bytes: &[u8]) -> Result<Vec<Submitted>, Problem> {
     let bytes = text::decode(bytes);
     if let Some((what, hint)) = text::describe_binary(&bytes) {
         return Err(Problem::new(anyhow!(what), hint));
     }
     let mut parts = Parts::new(&bytes).peekable();
-    let mut ids = Vec::new();
+    let mut jobs = Vec::new();
     let (mut is_first, mut status) = (true, None);
     while let Some((line, part)) = parts.next() {
-        // The status is in the headers before the reply, or printed after it.
-        let next_status = |next: Option<&(usize, Part<'_>)>| match next {
-            Some((_, Part::Status(after))) => Some(*after),
-            _ => None,
-        };
+        // The status is in the headers before a reply, or printed after it.
+        let is_reply = matches!(part, Part::Json(_) | Part::Array(_) | Part::Id(_));
+        if let Some((_, Part::Status(after))) = parts.peek().filter(|_| is_reply) {
+            status = status.or(Some(*after));
+            parts.next();
+        }
+        let of_reply = if is_reply { status.take() } else { status };
         let read = match part {
             Part::Headers(found) => {
                 status = found;
@@ -66,13 +68,10 @@ pub(super) fn read_submitted_ids(bytes: &[u8]) -> Result<Vec<JobId>, Problem> {
                 status = Some(found);
                 continue;
             }
-            Part::Json(reply) => {
-                let status = status.take().or_else(|| next_status(parts.peek()));
-                read_reply(reply, status).map(|id| ids.push(id))
-            }
-            Part::Array(elements) => read_array(elements).map(|found| ids.extend(found)),
-            Part::Id(id) => parse_id(&id).map(|id| ids.push(id)).map_err(|e| Problem::new(e, "")),
-            Part::Page(page) => Err(page_problem(page, status)),
+            Part::Json(reply) => read_reply(reply, of_reply).map(|job| jobs.push(job)),
+            Part::Array(elements) => read_array(elements).map(|found| jobs.extend(found)),
+            Part::Id(id) => read_id(&id).map(|job| jobs.push(job)),
+            Part::Page(page) => Err(page_problem(page, of_reply)),
             Part::Text(text) => Err(text_problem(&text)),
         };
         // Names the line, except for an input that is only one reply.
@@ -83,8 +82,8 @@ pub(super) fn read_submitted_ids(bytes: &[u8]) -> Result<Vec<JobId>, Problem> {
         })?;
         is_first = false;
     }
-    match (ids.is_empty(), status) {
-        (false, _) => Ok(ids),
+    match (jobs.is_empty(), status) {
+        (false, _) => Ok(jobs),
         (true, None) => Err(Problem::new(anyhow!("it is empty"), EMPTY_HINT)),
         (true, Some(0)) => Err(Problem::new(anyhow!("the API call got no reply"), NO_REPLY_HINT)),
         (true, Some(status @ 400..)) => Err(Problem::new(
@@ -98,11 +97,16 @@ pub(super) fn read_submitted_ids(bytes: &[u8]) -> Result<Vec<JobId>, Problem> {
     }
 }
 
-/// Reads the id of a reply that is a JSON object.
-fn read_reply(reply: &[u8], status: Option<u16>) -> Result<JobId, Problem> {
+/// Reads an id that stands by itself.
+fn read_id(id: &str) -> Result<Submitted, Problem> {
+    parse_id::<JobId>(id).map(Submitted::from).map_err(|error| Problem::new(error, ""))
+}
+
+/// Reads a reply that is a JSON object.
+fn read_reply(reply: &[u8], status: Option<u16>) -> Result<Submitted, Problem> {
     let error = match JobId::from_submission(reply) {
         // A reply with an id like `null` or one in quotation marks shows a mistake, too.
-        Ok(id) => return parse_id(id.as_str()).map_err(|error| Problem::new(error, "")),
+        Ok(id) => return read_id(id.as_str()).map(|job| job.with_resource_of(reply)),
         Err(error) => error,
     };
     // The most common cause is that the call failed. Then the reply contains the reason.
@@ -131,24 +135,24 @@ fn read_reply(reply: &[u8], status: Option<u16>) -> Result<JobId, Problem> {
     })
 }
 
-/// Reads the ids of an array of replies or of ids.
-fn read_array(elements: &[u8]) -> Result<Vec<JobId>, Problem> {
-    let mut ids = Vec::new();
+/// Reads the jobs of an array of replies or of ids.
+fn read_array(elements: &[u8]) -> Result<Vec<Submitted>, Problem> {
+    let mut jobs = Vec::new();
     for (index, (_, part)) in Parts::within_array(elements).enumerate() {
         let read = match part {
             Part::Json(reply) => read_reply(reply, None),
-            Part::Id(id) => parse_id(&id).map_err(|error| Problem::new(error, "")),
+            Part::Id(id) => read_id(&id),
             _ => Err(Problem::new(anyhow!("it is not a reply or an id"), "")),
         };
-        ids.push(read.map_err(|problem| Problem {
+        jobs.push(read.map_err(|problem| Problem {
             error: anyhow!("element {} of the array: {:#}", index + 1, problem.error),
             ..problem
         })?);
     }
-    if ids.is_empty() {
+    if jobs.is_empty() {
         return Err(Problem::new(anyhow!("the array is empty"), ""));
     }
-    Ok(ids)
+    Ok(jobs)
 }
 
 fn page_problem(page: &[u8], status: Option<u16>) -> Problem {
@@ -171,7 +175,11 @@ fn text_problem(line: &str) -> Problem {
     if trimmed.starts_with("% Total") {
         return Problem::new(anyhow!("it is curl's progress, not a reply"), PROGRESS_HINT);
     }
-    let hint = if trimmed.contains([':', '|']) { YAML_HINT } else { TEXT_HINT };
+    let hint = if trimmed.contains([':', '|']) || trimmed.starts_with("+-") {
+        YAML_HINT
+    } else {
+        TEXT_HINT
+    };
     Problem::new(anyhow!("it is neither JSON nor an id"), hint)
 }
 
@@ -199,13 +207,12 @@ enum Part<'b> {
 struct Parts<'b> {
     rest: &'b [u8],
     line: usize,
-    is_line_start: bool,
     is_in_array: bool,
 }
 
 impl<'b> Parts<'b> {
     const fn new(bytes: &'b [u8]) -> Self {
-        Self { rest: bytes, line: 1, is_line_start: true, is_in_array: false }
+        Self { rest: bytes, line: 1, is_in_array: false }
     }
 
     const fn within_array(bytes: &'b [u8]) -> Self {
@@ -216,7 +223,6 @@ impl<'b> Parts<'b> {
     fn take(&mut self, len: usize) -> &'b [u8] {
         let (taken, rest) = self.rest.split_at(len.min(self.rest.len()));
         self.line += taken.iter().filter(|byte| **byte == b'\n').count();
-        self.is_line_start = taken.last().map_or(self.is_line_start, |byte| *byte == b'\n');
         self.rest = rest;
         taken
     }
@@ -257,7 +263,6 @@ impl<'b> Parts<'b> {
     }
 
     fn next_part(&mut self) -> Option<Part<'b>> {
-        let is_line_start = self.is_line_start;
         Some(match *self.rest.first()? {
             b'{' | b'[' => {
                 let len = container_len(self.rest);
@@ -270,9 +275,8 @@ impl<'b> Parts<'b> {
                 }
             }
             b'<' => Part::Page(self.take(self.rest.len())),
-            b'H' if is_line_start && self.rest.starts_with(b"HTTP/") => {
-                Part::Headers(self.take_headers())
-            }
+            // The reply before it may have no line break at its end.
+            b'H' if self.rest.starts_with(b"HTTP/") => Part::Headers(self.take_headers()),
             quote @ (b'"' | b'\'') => self.take_quoted(quote),
             _ => {
                 let is_end =

@@ -160,6 +160,11 @@ impl Board {
         Some(watch)
     }
 
+    /// Returns all waits, by the position of the job on the command line.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &Watch)> {
+        self.watches.iter().map(|(index, watch)| (*index, watch))
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.watches.len()
     }

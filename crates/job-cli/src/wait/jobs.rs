@@ -1,10 +1,11 @@
 //! The jobs to wait for: given as arguments, read from stdin, read from submission replies, or
 //! resumed from a checkpoint file.
 
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, path::Path, time::Duration};
 
 use anyhow::anyhow;
 use clap::Args;
+use jiff::Timestamp;
 use job_model::{
     JobId,
     object::{ClusterId, NodeId, ObjectId},
@@ -15,10 +16,14 @@ use job_poller::{
     machine::Machine,
 };
 
-use super::checkpoint_file::{CheckpointFile, Origin};
+use super::{
+    checkpoint_file::{CheckpointFile, Origin},
+    slice_state,
+};
 use crate::{
     exit::{Exit, OrExit},
-    input::{IdArg, InputArg, distinct, parse_id},
+    input::{IdArg, InputArg, Submitted, distinct, parse_id},
+    terminal::stderr,
 };
 
 #[derive(Args)]
@@ -37,12 +42,16 @@ pub(crate) struct JobArgs {
     /// Wait for this node of the cluster instead of the cluster; can be repeated
     #[arg(long, value_name = "ID", requires = "cluster", value_parser = parse_id::<NodeId>)]
     node: Vec<NodeId>,
+    /// State of the waits, as in the commands that --at-most prints
+    #[arg(long, value_name = "STATE", conflicts_with = "checkpoint", hide_short_help = true)]
+    state: Option<String>,
 }
 
 /// How a wait starts.
 #[derive(Debug)]
 pub(crate) enum Start {
-    New(JobId),
+    /// A job, and the id of what it makes or deletes, if a reply contains it.
+    New(JobId, Option<String>),
     /// A cluster or a node, without a job.
     Object(ObjectId),
     Resumed(Box<Checkpoint>),
@@ -68,10 +77,11 @@ impl JobArgs {
         };
         let objects = self.objects().into_iter().map(|id| (wait_id(&id), id));
         let mut objects: HashMap<JobId, ObjectId> = objects.collect();
-        let mut ids = self.ids(other_input.as_ref())?;
+        let mut resource_ids = HashMap::new();
+        let mut ids = self.ids(other_input.as_ref(), &mut resource_ids)?;
         ids.extend(self.objects().iter().map(wait_id));
         let (file, known) = match checkpoint {
-            None => (None, Vec::new()),
+            None => (None, self.known_waits(origin)),
             Some(file) => {
                 let (file, known) = CheckpointFile::open(file, &ids, origin)?;
                 (Some(file), known)
@@ -85,7 +95,10 @@ impl JobArgs {
             let start = |id: JobId| match (known.remove(&id), objects.remove(&id)) {
                 (Some(checkpoint), _) => Start::Resumed(Box::new(checkpoint)),
                 (None, Some(object)) => Start::Object(object),
-                (None, None) => Start::New(id),
+                (None, None) => {
+                    let resource_id = resource_ids.remove(&id);
+                    Start::New(id, resource_id)
+                }
             };
             ids.into_iter().map(start).collect()
         };
@@ -125,10 +138,30 @@ impl JobArgs {
         nodes
     }
 
-    fn ids(&self, other_input: Option<&InputArg>) -> anyhow::Result<Vec<JobId>> {
+    /// Returns the waits in the value of `--state`. If it cannot be used, prints a message.
+    fn known_waits(&self, origin: &Origin) -> Vec<Checkpoint> {
+        let Some(state) = &self.state else { return Vec::new() };
+        slice_state::decode(state, origin).unwrap_or_else(|| {
+            stderr::line(
+                "cce-job: --state is not used, because it is damaged, or from another version, endpoint \
+                 or project; the waits begin again",
+            );
+            Vec::new()
+        })
+    }
+
+    /// Returns the ids of the jobs. Adds the ids of what they make or delete, if a reply contains them.
+    fn ids(
+        &self,
+        other_input: Option<&InputArg>,
+        resource_ids: &mut HashMap<JobId, String>,
+    ) -> anyhow::Result<Vec<JobId>> {
         let mut ids = IdArg::read_all(&self.ids, self.from.iter().chain(other_input))?;
         for from in &self.from {
-            ids.extend(from.read_submitted_ids()?);
+            for Submitted { id, resource_id } in from.read_submitted()? {
+                resource_ids.extend(resource_id.map(|resource_id| (id.clone(), resource_id)));
+                ids.push(id);
+            }
         }
         Ok(distinct(ids))
     }
@@ -136,17 +169,22 @@ impl JobArgs {
 
 impl Start {
     /// Starts the wait. A new wait has the fleet's policy; a resumed wait has its own policy,
-    /// changed by `change`.
+    /// changed by `change`, which is also given the checkpoint and how long the wait has run. `now` is the wall-clock
+    /// time.
     pub(crate) fn start(
         self,
         fleet: &Fleet,
-        change: impl FnOnce(WaitPolicy) -> WaitPolicy,
+        now: Timestamp,
+        change: impl FnOnce(WaitPolicy, Option<(&Checkpoint, Duration)>) -> WaitPolicy,
     ) -> FleetWait {
         match self {
-            Self::New(id) => fleet.watch(id),
+            Self::New(id, _) => fleet.watch(id),
             Self::Object(id) => fleet.watch_with(WaitRequest::for_object(id)),
             Self::Resumed(checkpoint) => {
-                let policy = change(*checkpoint.policy());
+                let gap = checkpoint.taken_at().map(|then| now.duration_since(then));
+                let gap = gap.and_then(|gap| Duration::try_from(gap).ok()).unwrap_or_default();
+                let elapsed = checkpoint.elapsed().saturating_add(gap);
+                let policy = change(*checkpoint.policy(), Some((&checkpoint, elapsed)));
                 fleet.resume(checkpoint.with_policy(policy))
             }
         }

@@ -109,7 +109,7 @@ fn a_report_has_a_row_for_each_object_with_its_phases() {
     let timeline = Timeline::from_finished(&wait_until_ready(WaitPolicy::new(), inputs));
     let row = timeline.rows.last().unwrap();
     assert_eq!((row.label.as_str(), row.name.as_deref()), ("cluster", Some("blue")));
-    let phases = "Creating for 11.0s, Unavailable for 11.0s, Available";
+    let phases = "Creating for 11s, Unavailable for 11s, Available";
     assert_eq!((row.phase.as_str(), row.reason.as_deref()), ("Available", Some(phases)));
     assert_eq!(timeline.status, "ready");
     let bar = row.bar.unwrap();

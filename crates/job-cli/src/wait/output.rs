@@ -216,7 +216,8 @@ mod tests {
         let (result, log) = run_wait(WaitPolicy::new(), [reading_input(job)]);
         let finished_wait = finished((result, log));
         let row = render_table(vec![SummaryRow::from_finished(&finished_wait)]);
-        assert_eq!(row.lines().count(), 3, "{row}");
+        // Below the table, a heading and a line show why the job failed.
+        assert_eq!(row.lines().count(), 7, "{row}");
         let lines = finished_wait
             .result
             .iter()

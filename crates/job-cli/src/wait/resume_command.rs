@@ -1,33 +1,51 @@
-//! The command line that resumes a wait: the given flags, and the jobs that have not ended.
+//! The command line that continues the waits: the given flags, and what is still running.
 
 use std::path::Path;
 
 use clap::{ArgAction, ArgMatches, Command, parser::ValueSource};
-use job_model::JobId;
+use job_model::{JobId, object::ObjectId};
+use job_poller::Checkpoint;
 
-use crate::terminal::{DurationArg, TimeoutArg};
+use super::time_limit::NextLimit;
 
-/// The arguments that are not copied, because they select the jobs and the timeout.
-const REWRITTEN_ARGS: [&str; 4] = ["ids", "from", "timeout", "checkpoint"];
+/// The arguments that are not copied, because they select the jobs and the time limit, or print the
+/// ids once.
+const REWRITTEN_ARGS: [&str; 9] =
+    ["ids", "from", "cluster", "node", "timeout", "deadline", "checkpoint", "state", "print_id"];
 
-/// Maximum number of jobs in the command line. Nobody would copy a longer one.
-const MAX_JOBS_IN_COMMAND: usize = 20;
-
-/// The flags of a command line, without those that select jobs and the timeout.
+/// The flags of a command line, without those that select jobs and the time limit.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Flags(Vec<String>);
+pub(crate) struct Flags {
+    words: Vec<String>,
+    /// Whether `--timeout` and `--deadline` are on the command line, and not only set by variables.
+    has_timeout: bool,
+    has_deadline: bool,
+}
+
+/// What a command line continues.
+#[derive(Debug, Default)]
+pub(crate) struct NextWaits<'a> {
+    pub(crate) jobs: Vec<JobId>,
+    pub(crate) objects: Vec<ObjectId>,
+    /// The checkpoint file that contains the waits. It is used instead of ids.
+    pub(crate) file: Option<&'a Path>,
+    /// The value of `--state`.
+    pub(crate) state: Option<String>,
+}
 
 impl Flags {
     /// Returns the flags that were given on the command line.
     pub(crate) fn from_matches(command: &Command, matches: &ArgMatches) -> Self {
         let mut words = Vec::new();
+        let is_given = |id| {
+            // Other subcommands do not have the flag.
+            let source = matches.try_contains_id(id).is_ok().then(|| matches.value_source(id));
+            source.flatten() == Some(ValueSource::CommandLine)
+        };
         for argument in command.get_arguments() {
             let id = argument.get_id().as_str();
-            let given = matches.value_source(id) == Some(ValueSource::CommandLine);
-            let Some(name) = argument.get_long().filter(|_| given && !REWRITTEN_ARGS.contains(&id))
-            else {
-                continue;
-            };
+            let is_copied = is_given(id) && !REWRITTEN_ARGS.contains(&id);
+            let Some(name) = argument.get_long().filter(|_| is_copied) else { continue };
             let name = format!("--{name}");
             match argument.get_action() {
                 ArgAction::SetTrue => words.push(name),
@@ -42,39 +60,59 @@ impl Flags {
                 }
             }
         }
-        Self(words)
+        let (has_timeout, has_deadline) = (is_given("timeout"), is_given("deadline"));
+        Self { words, has_timeout, has_deadline }
     }
 
-    /// Returns the flags without one of them.
-    pub(crate) fn without(&self, flag: &str) -> Self {
-        Self(self.0.iter().filter(|word| *word != flag).cloned().collect())
+    pub(crate) const fn has_timeout(&self) -> bool {
+        self.has_timeout
     }
 
-    /// Returns the command line that resumes the waits: with the checkpoint file or, without one,
-    /// with the ids of `jobs`. Returns `None` if there are too many ids.
-    pub(crate) fn resume_command(
-        &self,
-        jobs: &[JobId],
-        timeout: Option<TimeoutArg>,
-        checkpoint: Option<&Path>,
-    ) -> Option<String> {
+    pub(crate) const fn has_deadline(&self) -> bool {
+        self.has_deadline
+    }
+
+    /// Returns the command line that continues the waits.
+    pub(crate) fn next_command(&self, waits: &NextWaits<'_>, limit: NextLimit) -> String {
         let mut words = vec!["cce-job".to_owned(), "wait".to_owned()];
-        words.extend(self.0.iter().cloned());
-        if let Some(TimeoutArg(timeout)) = timeout {
-            let timeout =
-                timeout.map_or_else(|| "none".into(), |span| DurationArg(span).to_string());
-            words.extend(["--timeout".into(), timeout]);
-        }
-        if let Some(file) = checkpoint {
+        words.extend(self.words.iter().cloned());
+        words.extend(limit.words());
+        if let Some(file) = waits.file {
             words.extend(["--checkpoint".into(), file.display().to_string()]);
-        } else if jobs.len() <= MAX_JOBS_IN_COMMAND {
-            // An id may start with a dash, like a flag.
-            words.extend(jobs.iter().any(|id| id.as_str().starts_with('-')).then(|| "--".into()));
-            words.extend(jobs.iter().map(ToString::to_string));
-        } else {
-            return None;
+            return shell_words::join(words);
         }
-        Some(shell_words::join(words))
+        if let Some(state) = &waits.state {
+            words.extend(["--state".into(), state.clone()]);
+        }
+        if let Some(object) = waits.objects.first() {
+            words.extend(["--cluster".into(), object.cluster().to_string()]);
+        }
+        let nodes = waits.objects.iter().filter_map(ObjectId::node);
+        words.extend(nodes.flat_map(|node| ["--node".into(), node.to_string()]));
+        let jobs = &waits.jobs;
+        // An id may start with a dash, like a flag.
+        words.extend(jobs.iter().any(|id| id.as_str().starts_with('-')).then(|| "--".into()));
+        words.extend(jobs.iter().map(ToString::to_string));
+        shell_words::join(words)
+    }
+}
+
+impl<'a> NextWaits<'a> {
+    /// Returns the waits of these checkpoints, each with its job or its cluster or node.
+    pub(crate) fn from_checkpoints<'b>(
+        checkpoints: impl IntoIterator<Item = &'b Checkpoint>,
+        file: Option<&'a Path>,
+    ) -> Self {
+        let mut waits = Self { file, ..Self::default() };
+        for checkpoint in checkpoints {
+            let machine = checkpoint.machine();
+            if machine.has_no_job() {
+                waits.objects.extend(machine.objects().map(|object| object.id.clone()));
+            } else {
+                waits.jobs.push(checkpoint.job_id().clone());
+            }
+        }
+        waits
     }
 }
 

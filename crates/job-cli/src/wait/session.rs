@@ -11,7 +11,9 @@ use futures_util::{
     StreamExt,
     stream::{FuturesUnordered, StreamFuture},
 };
-use job_poller::{Checkpoint, Event, Fleet, WaitError, fleet::Lagged, machine::AttemptReason};
+use job_poller::{
+    Checkpoint, Event, Fleet, WaitError, WaitErrorKind, fleet::Lagged, machine::AttemptReason,
+};
 use job_transport::clock::{Clock, TokioClock};
 
 use super::{
@@ -25,6 +27,7 @@ use super::{
     output::{Output, SummaryRow},
     progress::ProgressDisplay,
     report_file::ReportFile,
+    slice::Slice,
     totals::Totals,
     watch::{Watch, WatchEvents},
 };
@@ -55,6 +58,8 @@ pub(crate) enum StopCondition {
 /// The outputs of the waits, and the stop condition. `finish` closes the outputs.
 pub(crate) struct Session {
     pub(crate) stop_condition: StopCondition,
+    /// The time after which the waits are stopped, to be continued by another command.
+    pub(crate) at_most: Option<Duration>,
     pub(crate) output: Output,
     pub(crate) progress: ProgressDisplay,
     pub(crate) checkpoints: Option<CheckpointFile>,
@@ -79,9 +84,14 @@ pub(crate) struct SessionResult {
     /// The checkpoints of the jobs that have not ended, by the position of the job on the command
     /// line.
     pub(crate) unfinished: BTreeMap<usize, Checkpoint>,
-    /// The checkpoints of the jobs that have ended. A resumed command reads these jobs once more,
-    /// so that it reports all jobs.
-    pub(crate) finished: BTreeMap<usize, Checkpoint>,
+    /// The checkpoints of the jobs that have ended. If the command is killed, the next one reads these
+    /// jobs once more, so that their results are not lost.
+    finished: BTreeMap<usize, Checkpoint>,
+    /// The positions of the unfinished jobs that were stopped or timed out. Waits that ended because
+    /// of an error are not among them.
+    resumable: BTreeSet<usize>,
+    /// What `--at-most` stopped.
+    pub(crate) slice: Option<Slice>,
     /// The number of jobs that were read and had not ended.
     pub(crate) still_running: usize,
     /// The duration of the longest wait that timed out.
@@ -105,14 +115,26 @@ impl SessionResult {
             }
             StopCondition::Any | StopCondition::All | StopCondition::AllOrFailure => {
                 self.exit = Some(self.exit.map_or(exit, |worst| worst.worse(exit)));
+                let is_failure = !matches!(exit, Exit::Done | Exit::StillRunning);
                 self.stop_condition_met |=
-                    stop_condition == StopCondition::AllOrFailure && exit != Exit::Done;
+                    stop_condition == StopCondition::AllOrFailure && is_failure;
             }
         }
     }
 
+    /// Whether the waits were stopped by a signal, or because the stop condition is met.
+    const fn is_stopping(&self) -> bool {
+        self.signal.is_some() || self.stop_condition_met
+    }
+
+    /// Returns the checkpoints of the waits that another command can continue, in the order of the
+    /// command line.
+    pub(crate) fn resumable(&self) -> impl Iterator<Item = &Checkpoint> + Clone {
+        self.resumable.iter().filter_map(|index| self.unfinished.get(index))
+    }
+
     /// Returns the checkpoints of all waits that have ended, in the order of the command line.
-    pub(crate) fn checkpoints(&self) -> BTreeMap<usize, &Checkpoint> {
+    fn checkpoints(&self) -> BTreeMap<usize, &Checkpoint> {
         self.finished.iter().chain(&self.unfinished).map(|(index, one)| (*index, one)).collect()
     }
 }
@@ -139,11 +161,18 @@ impl Session {
         let mut result = SessionResult::default();
         let mut stopped = pin!(stopped);
         let (mut next_tick, mut last_tick) = (began, began);
+        let slice_end = began.saturating_add(self.at_most.unwrap_or(Duration::MAX));
         loop {
             tokio::select! {
                 biased;
                 exit = &mut stopped, if result.signal.is_none() => {
                     result.signal = Some(exit);
+                    self.fleet.stop();
+                }
+                () = clock.sleep(slice_end.saturating_sub(clock.monotonic())),
+                    if self.at_most.is_some() && result.slice.is_none() && !result.is_stopping() =>
+                {
+                    result.slice = Some(Slice::new(&board));
                     self.fleet.stop();
                 }
                 () = clock.sleep(next_tick.saturating_sub(clock.monotonic())) => {
@@ -193,11 +222,18 @@ impl Session {
         self.progress = ProgressDisplay::None;
         if result.stop_condition_met && self.stop_condition == StopCondition::Any {
             result.unfinished.clear();
+            result.resumable.clear();
         }
-        if result.unfinished.is_empty() {
-            result.finished.clear();
+        // The other results are printed, so the next command does not wait for these jobs again. If
+        // none is still running, the same command can be run again after the cause of the error is
+        // fixed.
+        let waits = result.unfinished.len() + result.finished.len();
+        result.finished.clear();
+        if !result.resumable.is_empty() {
+            result.unfinished.retain(|index, _| result.resumable.contains(index));
         }
-        self.save_last_checkpoints(&result).await;
+        let has_removed = result.unfinished.len() < waits;
+        self.save_last_checkpoints(&result, has_removed).await;
         (self, result)
     }
 
@@ -246,6 +282,7 @@ impl Session {
     /// Prints the result of a wait, and stops the other waits if the stop condition is met.
     fn handle_finished(&mut self, finished: Finished, result: &mut SessionResult) {
         let (exit, error) = (finished.exit(), finished.result.as_ref().err());
+        let is_stopped = error.is_some() && exit.is_none();
         let with_deviations = !self.progress.shows_deviations();
         // A result is printed even if there is no space. There is one for each job.
         self.report_missed_of(finished.index);
@@ -260,13 +297,27 @@ impl Session {
         }
         self.progress.reset_heartbeat();
         self.stop_if_stdout_failed();
+        if let (Some(slice), Some(error), false, true) =
+            (&mut result.slice, error, result.stop_condition_met, is_stopped)
+        {
+            slice.add(&finished, error);
+            result.record(Exit::StillRunning, false, self.stop_condition);
+        }
         if let Some(exit) = exit {
             result.record(exit, error.is_none(), self.stop_condition);
         }
         if result.stop_condition_met {
             self.fleet.stop();
         }
-        let late = error.filter(|_| exit == Some(Exit::Deadline));
+        // Other errors need to be fixed first.
+        let late = error.filter(|error| {
+            use WaitErrorKind::{DeadlineExceeded, NotReady, Stalled};
+            matches!(error.kind(), DeadlineExceeded | NotReady | Stalled)
+                && matches!(exit, Some(Exit::Deadline | Exit::Unreadable))
+        });
+        if is_stopped || late.is_some() {
+            result.resumable.insert(finished.index);
+        }
         result.longest_timeout = result.longest_timeout.max(late.map(WaitError::elapsed));
         result.still_running += usize::from(finished.is_job_running());
         self.summary.iter_mut().for_each(|rows| rows.push(SummaryRow::from_finished(&finished)));
@@ -314,17 +365,18 @@ impl Session {
         }
     }
 
-    /// Saves all checkpoints after the last wait has finished.
-    async fn save_last_checkpoints(&mut self, result: &SessionResult) {
+    /// Saves all checkpoints after the last wait has finished. `has_removed` is whether the file may
+    /// contain others.
+    async fn save_last_checkpoints(&mut self, result: &SessionResult, has_removed: bool) {
         self.finish_save().await;
         let has_unfinished = !result.unfinished.is_empty();
-        if let Some(file) = self.checkpoints.as_mut().filter(|_| has_unfinished) {
+        if let Some(file) = self.checkpoints.as_mut().filter(|_| has_unfinished && !has_removed) {
             file.start_save_rest();
             self.finish_save().await;
         }
         // If there are no unfinished waits, this removes the file.
         let Some(file) = &mut self.checkpoints else { return };
-        if file.written_path().is_none() || file.needs_all() || !has_unfinished {
+        if file.written_path().is_none() || file.needs_all() || !has_unfinished || has_removed {
             file.start_save_all(ended(result).collect());
             self.finish_save().await;
         }

@@ -120,6 +120,26 @@ async fn github_actions_recipe_outputs_the_address_of_the_api() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slices_recipe_waits_until_the_job_has_ended() {
+    if !is_installed("jq", "--version") {
+        return;
+    }
+    for (plan, code, last) in [
+        (Plan::create_cluster(), 0, " succeeded: CreateCluster"),
+        (Plan::create_cluster().with_failure("sold out"), 5, "\"sold out\""),
+    ] {
+        let fixture = RecipeFixture::new(plan).await;
+        let script = code_block("In slices, for agents and CI steps", "eval");
+        // Only the endpoint and the length of a slice differ from the README.
+        let script = script.replace("--region eu-de", "--endpoint $ENDPOINT");
+        let ran = fixture.run(&script.replace("--at-most 9m", "--at-most 1s")).await;
+        assert_eq!(ran.code, Some(code), "{ran:?}");
+        assert!(ran.stdout.contains(last) && ran.stdout.lines().count() == 1, "{ran:?}");
+        assert!(ran.stderr.matches("stopped by --at-most").count() >= 2, "{ran:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn complete_recipe_prints_the_ids_of_new_nodes() {
     if !is_installed("jq", "--version") {
         return;

@@ -255,7 +255,9 @@ fn collect_levels<'b>(cursor: &mut Cursor<'b>, depth: usize, levels: &mut Vec<Le
 /// Returns whether a name is a key in any case, with `_` at any place. The key has no `_`.
 pub(crate) fn is_spelling_of(name: &str, key: &str) -> bool {
     let letters = name.bytes().filter(|byte| *byte != b'_');
-    letters.map(|byte| byte.to_ascii_lowercase()).eq(key.bytes().map(|byte| byte.to_ascii_lowercase()))
+    letters
+        .map(|byte| byte.to_ascii_lowercase())
+        .eq(key.bytes().map(|byte| byte.to_ascii_lowercase()))
 }
 
 /// Returns the texts of the fields that have one of the `names`, in the order of `names`.

@@ -211,6 +211,12 @@ impl fmt::Display for WaitError {
                     (_, false) => "finished",
                 };
                 match (self.policy().deadline(), is_reading_objects) {
+                    (Duration::ZERO, false) if machine.snapshot().is_none() => {
+                        f.write_str("the job could not be read")?
+                    }
+                    (timeout, false) if machine.snapshot().is_none() => {
+                        write!(f, "the job could not be read within {} s", timeout.as_secs_f64())?
+                    }
                     (Duration::ZERO, false) => write!(f, "the job had not {goal}")?,
                     (timeout, false) if self.kind == WaitErrorKind::DeadlineExceeded => {
                         write!(f, "the job did not end within {}", HumanDuration(timeout))?

@@ -72,6 +72,11 @@ pub(super) fn sub_jobs_to_look_up(job: &Job) -> impl Iterator<Item = JobId> {
     sub_jobs_without_steps(job).filter_map(|sub_job| sub_job.uid()?.parse().ok())
 }
 
+/// Returns whether the steps of a job name what it makes or deletes, and not the job itself.
+pub(super) fn names_objects_in_steps(job: &Job) -> bool {
+    matches!(JobKind::from_job(job), JobKind::Nodes { .. })
+}
+
 /// Returns the sub-jobs that may name nodes, but whose steps or details the reply does not show.
 fn sub_jobs_without_steps(job: &Job) -> impl Iterator<Item = &Job> {
     let steps = match JobKind::from_job(job) {

@@ -313,6 +313,18 @@ impl ReadingObjects {
         Some(JobObservation::new(self.history_key(), from, until, ended_at.is_some()))
     }
 
+    /// Reduces the status of each object and the job that has ended.
+    pub(super) fn reduce(
+        &mut self,
+        status: impl Fn(&mut ObjectStatus),
+        job: impl FnOnce(&mut Lookup),
+    ) {
+        self.objects.iter_mut().for_each(|object| status(&mut object.status));
+        if let EndedJob::Succeeded(lookup) = &mut self.job {
+            job(lookup);
+        }
+    }
+
     /// Forgets what was observed, because it has been reported.
     pub(super) fn forget_observations(&mut self) {
         self.observed = None;

@@ -52,7 +52,7 @@ fn the_documented_example_is_printed() {
 fn a_job_of_the_future_has_no_age() {
     let created = job_model::Timestamp::from(NOW + Duration::from_secs(60));
     let rows = json!([{"metadata": {"uid": "a", "creationTimestamp": created.as_str()}}]);
-    assert!(format_table(&list(&rows), NOW).contains("a   -     -      0.0s"));
+    assert!(format_table(&list(&rows), NOW).contains("a   -     -      0s"));
 }
 
 #[test]

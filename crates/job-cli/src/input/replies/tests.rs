@@ -6,8 +6,8 @@ use super::*;
 
 /// Returns the ids, or the error with its hint.
 fn read(input: &[u8]) -> String {
-    match read_submitted_ids(input) {
-        Ok(ids) => ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+    match read_submitted(input) {
+        Ok(jobs) => jobs.iter().map(|job| job.id.as_str()).collect::<Vec<_>>().join(" "),
         Err(Problem { error, hint }) => {
             let hint = hint.map(|hint| format!("\n        {}", hint.replace('\n', "\n        ")));
             format!("error: {error:#}{}", hint.unwrap_or_default())
@@ -72,6 +72,10 @@ fn outputs_of_api_calls_yield_ids_or_an_explanation() {
         ("error", br#"{"error_code": "CCE.01400001", "error_msg": "Invalid request."}"#.into()),
         ("error with a status", b"{\"message\": \"no such cluster\"}\n404".into()),
         (
+            "status of each reply",
+            b"{\"jobid\": \"job-00001\"}\n202\n{\"message\": \"no such cluster\"}\n404".into(),
+        ),
+        (
             "error with headers",
             b"HTTP/1.1 409 Conflict\r\n\r\n{\"errorCode\": \"CCE.1\", \"errorMessage\": \"busy\"}"
                 .into(),
@@ -128,7 +132,7 @@ fn a_huge_input_is_read_in_linear_time() {
         ["{\"jobid\": \"job-00001\"}", "[", "{", "\"", "HTTP/1.1 200\n\n", "# a\n", "job-00001\n"]
     {
         let input = piece.repeat((8 << 20) / piece.len());
-        let _ = read_submitted_ids(input.as_bytes());
+        let _ = read_submitted(input.as_bytes());
     }
 }
 

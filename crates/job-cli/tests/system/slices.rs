@@ -1,0 +1,314 @@
+//! Waits in slices: `--at-most`, `--deadline`, `--state` and `--print-id`, against the simulated
+//! service.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use job_sim::{Fault, ObjectPlan, Plan, Sim, SimServer, TimeSource};
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+use crate::{
+    session::Transcript,
+    support::{CommandResult, Folder, command, run, wait_command, wait_for_exit},
+    transcripts::{ENDPOINT_ARG, FAST_POLL_ARGS},
+};
+
+const CLUSTER: &str = "4d1ecb2c-229a-11e8-9c75-0255ac100ceb";
+
+/// A service for one wait.
+struct Service {
+    sim: Arc<Sim>,
+    server: SimServer,
+    folder: Folder,
+}
+
+impl Service {
+    async fn start(sim: Sim) -> Self {
+        let sim = Arc::new(sim);
+        let server = SimServer::start(sim.clone()).await.unwrap();
+        Self { sim, server, folder: Folder::new() }
+    }
+
+    /// Waits for the job with these arguments, one call after the other until none is left. Returns the
+    /// results of all calls.
+    async fn wait(&self, args: &str) -> Vec<CommandResult> {
+        let endpoint = self.server.endpoint();
+        let mut next = wait_command(&self.sim, &endpoint, self.server.ca_pem(), &self.folder);
+        next.args(shell_words::split(args).unwrap()).arg(self.sim.job().as_str());
+        let mut calls = Vec::new();
+        loop {
+            let ran = run(next).await;
+            let Some(words) = next_words(&ran) else {
+                calls.push(ran);
+                return calls;
+            };
+            assert_eq!(ran.code, Some(8), "{ran:?}");
+            calls.push(ran);
+            next = command();
+            next.env("OS_TOKEN", self.sim.account().token)
+                .env("OS_PROJECT_ID", self.sim.project().as_str())
+                .args(&words[1..]);
+        }
+    }
+}
+
+/// Returns the last line of stdout, if it is that of a slice.
+fn slice(ran: &CommandResult) -> Option<Value> {
+    let line: Value = serde_json::from_str(ran.stdout.lines().last()?).ok()?;
+    (line["event"] == "still_running").then_some(line)
+}
+
+/// Returns the words of the next command.
+fn next_words(ran: &CommandResult) -> Option<Vec<String>> {
+    Some(shell_words::split(slice(ran)?["next"].as_str()?).unwrap())
+}
+
+/// Returns what a call printed of the job's end, without times and counts.
+fn outcome(ran: &CommandResult) -> String {
+    let text = format!("{}{}", ran.stdout, ran.stderr);
+    let lines = text.lines().filter(|line| !line.starts_with([' ', 'c', 't']));
+    let lines = lines.map(|line| {
+        let (start, end) = line.split_once(" (").unwrap_or((line, ""));
+        format!("{start}{}\n", end.split_once("): ").map_or("", |(_, cause)| cause))
+    });
+    lines.collect::<String>().split("(request id").next().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_slices_have_the_outcome_of_one_wait() {
+    let job = |tenths: u32| Plan::create_cluster().slower(tenths).faster(50);
+    let clock = |plan| Sim::new(plan, TimeSource::Clock);
+    let deleted = || clock(job(30)).forget_jobs_after(Duration::ZERO);
+    let unavailable = || {
+        let sim = clock(job(600));
+        sim.inject_faults(Fault::parse_script("1000*503").unwrap());
+        sim
+    };
+    let cases: [(_, Box<dyn Fn() -> Sim>, _, _); 6] = [
+        ("succeeds", Box::new(|| clock(job(110))), "--timeout 1m", 0),
+        ("fails", Box::new(|| clock(job(110).with_failure("sold out"))), "--timeout 1m", 5),
+        (
+            "is ready",
+            Box::new(|| {
+                let objects = ObjectPlan::ready_after(Duration::from_secs(5));
+                clock(job(50)).default_object_plan(objects)
+            }),
+            "--until ready --timeout 1m",
+            0,
+        ),
+        // The service deletes the job at its end. What it made is known from the state only.
+        ("is deleted", Box::new(deleted), "--until ready --timeout 1m", 0),
+        ("takes too long", Box::new(|| clock(job(600))), "--timeout 9s", 3),
+        ("is never read", Box::new(unavailable), "--timeout 9s", 6),
+    ];
+    let cases = cases.map(|(name, sim, args, code)| {
+        let (one, sliced) = (sim(), sim());
+        tokio::spawn(async move {
+            let (one, sliced) = (Service::start(one).await, Service::start(sliced).await);
+            let args = format!("--schedule fixed:400ms -q {args}");
+            let in_slices = format!("{args} --at-most 500ms");
+            let (whole, calls) = tokio::join!(one.wait(&args), sliced.wait(&in_slices));
+            let requests = [&one.sim, &sliced.sim].map(|sim| sim.requests());
+            (name, code, whole, calls, requests)
+        })
+    });
+    for case in cases {
+        let (name, code, whole, calls, [one, sliced]) = case.await.unwrap();
+        let [whole] = &whole[..] else { panic!("{whole:?}") };
+        let last = calls.last().unwrap();
+        let slices = u32::try_from(calls.len()).unwrap() - 1;
+        // The figures, if the test runs with `--no-capture`.
+        let line = format!("{name}: {one} requests in one wait, {sliced} in {slices} slices\n");
+        std::io::stderr().write_all(line.as_bytes()).unwrap();
+        assert_eq!((whole.code, last.code), (Some(code), Some(code)), "{name}: {whole:?} {last:?}");
+        assert_eq!(outcome(last), outcome(whole), "{name}");
+        assert!((12..=40).contains(&slices), "{name}: {slices} slices");
+        // Two more, because the end of a job is between two polls.
+        assert!(sliced <= one + slices + 2, "{name}: {sliced} requests, not {one} + {slices}");
+    }
+}
+
+/// Runs a command line, and then the command that goes on.
+async fn run_slices(session: &mut Transcript, line: &str) -> [CommandResult; 2] {
+    let first = session.run(line).await;
+    let next = slice(&first).unwrap_or_else(|| panic!("{first:?}"))["next"].to_owned();
+    let second = session.run(next.as_str().unwrap().strip_prefix("cce-job ").unwrap()).await;
+    [first, second]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slice_prints_what_is_known_and_the_next_command() {
+    let mut session = Transcript::new(Plan::create_cluster().slower(100_000)).await;
+    let args = format!("wait {ENDPOINT_ARG} --schedule fixed:400ms --at-most 1s");
+    for rest in ["JOB", "-q --timeout none -o json JOB", "-q --fail-fast --print-id JOB"] {
+        run_slices(&mut session, &format!("{args} {rest}")).await;
+    }
+    session.sim.set_object_plan(CLUSTER, ObjectPlan::never_ready());
+    run_slices(&mut session, &format!("{args} -q --cluster {CLUSTER}")).await;
+    session.text = session.text.replace(CLUSTER, "CLUSTER");
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r"--state [\w-]{100,}", "--state <state>");
+    settings.add_filter(r#""attempts":\d+"#, r#""attempts":<number>"#);
+    let _bound = settings.bind_to_scope();
+    session.check_snapshot(|shown| insta::assert_snapshot!(shown));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_command_names_what_is_still_running() {
+    let mut session = Transcript::new(Plan::create_cluster().slower(100_000)).await;
+    let failed = session.sim.add(Plan::delete_node().with_failure("in use"));
+    let ended = session.sim.add(Plan::delete_node());
+    let slow = session.sim.add(Plan::create_cluster().slower(100_000));
+    let args = format!("wait {FAST_POLL_ARGS} -q --at-most 2s");
+    session.folder.write("reply.json", format!(r#"{{"status": {{"jobID": "{slow}"}}}}"#));
+    let job = session.sim.job().to_string();
+    for (rest, code, jobs) in [
+        (format!("JOB {failed} {ended}"), 5, vec![job.as_str()]),
+        (format!("{ended} JOB"), 8, vec![&job]),
+        ("JOB --from reply.json".to_owned(), 8, vec![&job, slow.as_str()]),
+        ("JOB 'a b'".into(), 8, vec![&job, "a b"]),
+        (format!("--any JOB {slow}"), 8, vec![&job, slow.as_str()]),
+    ] {
+        let ran = session.run(&format!("{args} {rest}")).await;
+        assert_eq!(ran.code, Some(code), "{rest}: {ran:?}");
+        let line = slice(&ran).unwrap();
+        assert_eq!(
+            (line["exit"].as_i64(), line["running"].as_u64()),
+            (Some(code.into()), Some(jobs.len() as u64))
+        );
+        let shown: Vec<_> =
+            line["jobs"].as_array().unwrap().iter().map(|row| &row["job"]).collect();
+        assert_eq!(shown, jobs, "{rest}");
+        let words = next_words(&ran).unwrap();
+        assert!(words.ends_with(&jobs.iter().map(ToString::to_string).collect::<Vec<_>>()));
+        assert_eq!(
+            words.len() - jobs.len(),
+            13 + usize::from(rest.starts_with("--any")),
+            "{words:?}"
+        );
+    }
+    // A file replaces the state and the ids.
+    let [first, second] =
+        run_slices(&mut session, &format!("{args} --checkpoint wait.json JOB {failed}")).await;
+    assert_eq!((first.code, second.code), (Some(5), Some(8)), "{first:?} {second:?}");
+    let words = next_words(&second).unwrap();
+    assert!(words.ends_with(&["--checkpoint".into(), "wait.json".into()]), "{words:?}");
+    // The command is quoted for a shell, which runs it.
+    let ran = session.run(&format!("{args} {ended} JOB 'a b' --ca-file ca.pem")).await;
+    let next = slice(&ran).unwrap()["next"].as_str().unwrap().to_owned();
+    assert!(next.contains("'a b'"), "{next}");
+    let beside = std::path::Path::new(env!("CARGO_BIN_EXE_cce-job")).parent().unwrap();
+    let mut shell = Command::new("/bin/sh");
+    shell
+        .args(["-c", &next])
+        .env_clear()
+        .env("PATH", beside)
+        .env("XDG_STATE_HOME", "/dev/null/none")
+        .env("OS_TOKEN", session.sim.account().token)
+        .env("OS_PROJECT_ID", session.sim.project().as_str())
+        .current_dir(session.folder.file(""));
+    let ran = run(shell).await;
+    assert_eq!((ran.code, slice(&ran).unwrap()["running"].as_u64()), (Some(8), Some(2)), "{ran:?}");
+    session.check_snapshot(|_| {});
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slices_for_nodes_name_only_those_that_are_not_ready() {
+    let mut session = Transcript::new(Plan::create_cluster()).await;
+    let nodes = ["11111111-0000-11e8-0000-0255ac100ceb", "22222222-0000-11e8-0000-0255ac100ceb"];
+    session.sim.add_cluster(CLUSTER, ObjectPlan::ready());
+    for (node, plan) in nodes.into_iter().zip([ObjectPlan::ready(), ObjectPlan::never_ready()]) {
+        session.sim.add_node(CLUSTER, node, plan);
+    }
+    let [ready, slow] = nodes;
+    let line = format!("wait {FAST_POLL_ARGS} -q --at-most 2s --cluster {CLUSTER}");
+    let ran = session.run(&format!("{line} --node {ready} --node {slow}")).await;
+    assert_eq!(ran.code, Some(8), "{ran:?}");
+    let words = next_words(&ran).unwrap();
+    let expected = ["--cluster", CLUSTER, "--node", slow].map(String::from);
+    assert!(words.ends_with(&expected) && !words.contains(&ready.into()), "{words:?}");
+    session.sim.set_object_plan(slow, ObjectPlan::ready());
+    let ran = session.run(&shell_words::join(&words[1..])).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flags_of_slices_are_checked() {
+    let mut session = Transcript::new(Plan::create_cluster().slower(100_000)).await;
+    let many: String = (0..301).map(|number| format!("job-{number}\n")).collect();
+    let past = "--deadline 2020-01-01T00:00:00Z";
+    for (rest, stdin) in [
+        ("--at-most 0s JOB", ""),
+        ("--at-most 9 JOB", ""),
+        ("--at-most 9m -", &*many),
+        ("--state x --checkpoint wait.json JOB", ""),
+        ("--deadline tomorrow JOB", ""),
+        ("--deadline 2027-01-15T08:00:00 JOB", ""),
+        (&format!("{past} --timeout 1h JOB"), ""),
+        // One attempt, and the same with another slice.
+        (&format!("{past} JOB"), ""),
+        (&format!("{past} --at-most 9m JOB"), ""),
+        // Without a state, the wait begins again.
+        (&format!("{past} --state c3RhdGU JOB"), ""),
+    ] {
+        session.run_with(&format!("wait {FAST_POLL_ARGS} -q {rest}"), stdin, |run| run).await;
+    }
+    session.check_snapshot(|shown| insta::assert_snapshot!(shown));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ids_are_printed_before_any_request() {
+    // A service that accepts connections and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let folder = Folder::new();
+    let reply = r#"{"kind": "Cluster", "metadata": {"uid": "c-1"}, "status": {"jobID": "j-1"}}"#;
+    let mut wait = command();
+    wait.args(["wait", "--print-id", "--endpoint"])
+        .arg(format!("https://{}", silent.local_addr().unwrap()))
+        .args(["j-2", "--from"])
+        .arg(folder.write("reply.json", reply))
+        .env("OS_TOKEN", "canary")
+        .env("OS_PROJECT_ID", "p");
+    let mut child = wait.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let lines: Vec<_> = lines.take(2).map(Result::unwrap).collect();
+    assert_eq!(
+        lines,
+        [
+            r#"{"v":1,"event":"waiting","job":"j-2","resource_id":null}"#,
+            r#"{"v":1,"event":"waiting","job":"j-1","resource_id":"c-1"}"#,
+        ]
+    );
+    child.kill().unwrap();
+    wait_for_exit(child).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_closes_stdout_is_not_an_internal_error() {
+    let session = Transcript::new(Plan::create_cluster().slower(100_000)).await;
+    for (line, code) in [
+        (format!("wait {FAST_POLL_ARGS} -q -o jsonl JOB"), "141"),
+        (format!("wait {FAST_POLL_ARGS} -q --print-id -o jsonl JOB"), "141"),
+        (format!("get {ENDPOINT_ARG} JOB"), "0"),
+        ("wait --help".into(), "0"),
+    ] {
+        let ran = session.command(&line);
+        let words = ran.get_args().map(|word| word.to_str().unwrap());
+        let line = shell_words::join([env!("CARGO_BIN_EXE_cce-job")].into_iter().chain(words));
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &format!("{line} | head -n 1; echo ${{PIPESTATUS[0]}}")]);
+        for (name, value) in ran.get_envs() {
+            shell.env(name, value.unwrap());
+        }
+        shell.current_dir(session.folder.file(""));
+        let ran = run(shell).await;
+        // A short text may be written before the reader closes.
+        assert_eq!(ran.stdout.lines().last(), Some(code), "{line}: {ran:?}");
+        assert!(!ran.stderr.contains("cannot write to stdout"), "{ran:?}");
+    }
+}

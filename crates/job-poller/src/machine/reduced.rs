@@ -1,0 +1,100 @@
+//! Reduces a stored machine to what its decisions depend on.
+
+use job_model::Job;
+use job_transport::JobSnapshot;
+
+use super::{
+    Machine, attempt_error::AttemptError, named_objects::names_objects_in_steps,
+    object_status::ObjectStatus, state::State, sub_job_lookup::Lookup, until::Until,
+};
+
+impl Machine {
+    /// Removes what does not change the outcome: most of the job, long texts, and observations.
+    pub(super) fn reduced(mut self) -> Self {
+        let is_settling = self.state.settling().is_some();
+        let is_for_objects = self.policy.until != Until::Ended;
+        self.snapshot = self.snapshot.take().map(|snapshot| {
+            let job = snapshot.job();
+            // The last reading of a job that settles may be the result.
+            let keeps_steps = is_settling || (is_for_objects && names_objects_in_steps(job));
+            JobSnapshot::from(reduced_job(job, keeps_steps))
+        });
+        match &mut self.state {
+            State::LookingUp(lookup) => reduce_lookup(lookup, true),
+            State::ReadingObjects(objects) => {
+                objects.forget_observations();
+                objects.reduce(reduce_status, |lookup| reduce_lookup(lookup, false));
+            }
+            State::Polling | State::Settling(_) => {}
+        }
+        self.observed_from = None;
+        if let Some(errors) = &mut self.recent_errors {
+            reduce_error(&mut errors.last);
+        }
+        self
+    }
+}
+
+fn reduce_lookup(lookup: &mut Lookup, keeps_steps: bool) {
+    lookup.observation = None;
+    lookup.job = reduced_job(&lookup.job, keeps_steps).into();
+}
+
+fn reduce_error(error: &mut AttemptError) {
+    error.request_id = None;
+    shorten(&mut error.message);
+}
+
+/// Shortens the texts of a status. The addresses of a cluster come with its next reading.
+fn reduce_status(status: &mut ObjectStatus) {
+    status.endpoints.clear();
+    [&mut status.reason, &mut status.message].into_iter().flatten().for_each(shorten);
+}
+
+/// The maximum length of a text for people, in bytes.
+const MAX_TEXT_BYTES: usize = 160;
+
+fn shorten(text: &mut String) {
+    if text.len() > MAX_TEXT_BYTES {
+        let end = (0..=MAX_TEXT_BYTES).rev().find(|at| text.is_char_boundary(*at));
+        text.truncate(end.unwrap_or_default());
+        text.push('…');
+    }
+}
+
+/// Returns a job with the type, the phase, and what it makes or deletes. With `keeps_steps`, also the
+/// same of its steps.
+fn reduced_job(job: &Job, keeps_steps: bool) -> Job {
+    let mut reduced = job.summary();
+    let created_at = reduced.metadata.take().and_then(|metadata| metadata.creation_timestamp);
+    if let Some(created_at) = created_at {
+        reduced.metadata.get_or_insert_default().creation_timestamp = Some(created_at);
+    }
+    reduce_texts(&mut reduced);
+    if keeps_steps {
+        reduced = reduced.with_sub_jobs(job.sub_jobs().iter().map(reduced_step));
+    }
+    reduced
+}
+
+fn reduced_step(step: &Job) -> Job {
+    let mut reduced = step.summary();
+    if let Some(metadata) = &mut reduced.metadata {
+        (metadata.creation_timestamp, metadata.update_timestamp) = (None, None);
+    }
+    reduce_texts(&mut reduced);
+    match step.sub_jobs() {
+        [] => reduced,
+        steps => reduced.with_sub_jobs(steps.iter().map(reduced_step)),
+    }
+}
+
+/// Removes what only people read.
+fn reduce_texts(job: &mut Job) {
+    if let Some(spec) = &mut job.spec {
+        (spec.resource_name, spec.owner_job) = (None, None);
+    }
+    if let Some(status) = &mut job.status {
+        (status.reason, status.message, status.completion_time) = (None, None, None);
+    }
+}
