@@ -118,7 +118,7 @@ fn wrong_usage_is_rejected_with_a_helpful_message() {
         ("wait -q -v a", "cannot be used with"),
         ("get", "<ID>"),
         ("get -o jsonl a", "[possible values: human, json]"),
-        ("report --format pdf a", "[possible values: html, svg, mermaid]"),
+        ("report --format pdf a", "[possible values: html, svg, mermaid, markdown]"),
         ("wait --password secret a", "unexpected argument"),
         ("", "Usage: cce-job"),
     ];

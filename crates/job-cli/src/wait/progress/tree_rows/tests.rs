@@ -271,7 +271,9 @@ fn remaining_time_is_rounded_up_coarsely() {
         WaitSnapshot { remaining: Some(Duration::from_secs(170)), ..snapshot(Some(&job)) };
     let shown = render(vec![estimated], 1, (24, 80));
     assert!(
-        shown.starts_with("|CreateCluster    354331b2  Running   1/5  4m 12s  about 3m left\n"),
+        shown.starts_with(
+            "|CreateCluster    354331b2  Running   1 of 5 so far  4m 12s  about 3m left\n"
+        ),
         "{shown}"
     );
 }
