@@ -49,8 +49,11 @@ Tasks:
                  [default: --seeds 0..20 --hours 2]
   soak           Poll a local server 100,000 times, and start and drop 1,000 fleets of 10 waits;
                  fails if memory, descriptors or tasks grow (a few minutes, needs Linux)
-  dist           Build the release archive in target/package: the command, completions, manual pages
-                 and a checksum; fails if the command is larger than 12 MiB
+  dist [--check] Build the packages of a release in target/package: an archive, a Debian package, a
+                 Python wheel, a container image, a bill of materials and checksums. Lists what it
+                 skips because a tool is missing; fails if the command is larger than 13 MiB.
+                 --check: build them again in other folders, which must give equal bytes, install
+                 each one and run `cce-job demo` (ten minutes or more, needs Linux)
   package        Pack each crate as for the registry, and run the tests of the packages without the
                  workspace (`ci` runs those of job-model and compiles the others)
   public-api [--update]
@@ -96,7 +99,8 @@ fn main() -> ExitCode {
         ["soak"] => exec(&mut soak::command()),
         ["interop"] => interop::run(),
         ["pictures"] => pictures::run(),
-        ["dist"] => dist::run(),
+        ["dist"] => dist::run(false),
+        ["dist", "--check"] => dist::run(true),
         ["package"] => publish::package::run(),
         ["public-api"] => publish::public_api::run(false),
         ["public-api", "--update"] => publish::public_api::run(true),

@@ -1,12 +1,20 @@
 //! The command line: all subcommands with their help texts.
 
-use clap::{Parser, Subcommand};
+mod environment;
 
+use std::env;
+
+use clap::{ArgMatches, CommandFactory, Parser, Subcommand, error::ErrorKind};
+
+use self::environment::Variables;
+pub(crate) use self::environment::{FromVariables, variable};
 use crate::{
     commands::{completions, config, demo, get, list, manual, show, sim},
     connection, exit,
     logging::LoggingArgs,
-    report, wait,
+    report,
+    terminal::stderr,
+    wait,
 };
 
 /// Read jobs of the Cloud Container Engine (CCE) API and wait for them to end.
@@ -64,6 +72,37 @@ pub(crate) enum Command {
     /// Print a manual page, or write all of them to a folder
     #[command(after_help = manual::HELP)]
     Man(manual::Arguments),
+}
+
+/// Parses the command line, with the environment variables of flags that are not given. Returns its
+/// definition and its matches. Exits on a usage error and on `--help`.
+pub(crate) fn parse() -> (clap::Command, ArgMatches) {
+    let given = Arguments::command().try_get_matches();
+    let variables = match &given {
+        Ok(given) => Variables::except_excluded(given),
+        Err(_) => Variables::all(),
+    };
+    let mut line = variables.add_to(Arguments::command());
+    let error = match (line.try_get_matches_from_mut(env::args_os()), given) {
+        (Ok(matches), _) => return (line, matches),
+        (Err(error), Err(given)) if error.use_stderr() => given,
+        (Err(error), _) => error,
+    };
+    if error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        // clap does not show which values come from the environment.
+        let shown = error.render().to_string();
+        let mentioned = |(flag, _): &(String, String)| shown.contains(&**flag);
+        let variables = environment::used_variables(&line).into_iter().filter(mentioned);
+        for (flag, variable) in variables {
+            stderr::line(&format!("note: {flag} is set by the environment variable {variable}"));
+        }
+    }
+    error.exit()
+}
+
+/// Returns the definition of the command line with all environment variables, for its manual.
+pub(crate) fn documented() -> clap::Command {
+    Variables::all().add_to(Arguments::command())
 }
 
 fn long_help() -> String {

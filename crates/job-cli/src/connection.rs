@@ -1,5 +1,5 @@
-//! Connection settings: endpoint, project, credentials, CA and proxy. Flags take precedence over
-//! the environment variables and files that other clients use. Sends no request.
+//! Connection settings: endpoint, project, credentials, CA and proxy. Flags and their variables take
+//! precedence over the environment variables and files that other clients use. Sends no request.
 
 mod hints;
 mod proxy;
@@ -29,6 +29,7 @@ use job_transport::{
 
 use self::{hints::IssuingService, tls::TlsArgs};
 use crate::{
+    arguments::{FromVariables, variable},
     exit::{Exit, OrExit},
     files::{self, KeyRecordFiles, QuotaFile},
     input::parse_id,
@@ -37,6 +38,7 @@ use crate::{
 
 /// The section of `--help` about credentials.
 pub(crate) const HELP: &str = "\
+Flags come first, then their own variables (CCE_JOB_..), then the sources below, then the defaults.
 Secrets are never passed as arguments. --token-file comes first, then the first of these sources
 that is set:
   HUAWEICLOUD_OIDC_PROVIDER_URN, .. or HUAWEICLOUD_SDK_IDP_ID, ..        (OpenID Connect)
@@ -70,6 +72,9 @@ const KEY_RECORDS_NAME: &str = "keys";
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ConnectionArgs {
+    // The first field, because each of the others removes its values from the matches.
+    #[command(flatten)]
+    from_variables: FromVariables,
     /// Service URL, for example `https://cce.eu-de.otc.t-systems.com`, instead of a region
     // Parsed later, because clap's error message would show the value, which may contain a
     // password.
@@ -157,6 +162,7 @@ impl ConnectionArgs {
         chain: CredentialChain,
         proxy_variables: &ProxyVariables,
     ) -> anyhow::Result<Settings> {
+        let source = |id| self.from_variables.source(id);
         let mut chain = match self.auth {
             AuthArg::Auto => chain,
             AuthArg::Token => chain.auth_method(AuthMethod::Token),
@@ -178,14 +184,14 @@ impl ConnectionArgs {
             chain = chain.token_file(file);
         }
         if let Some(endpoint) = &self.endpoint {
-            let endpoint = endpoint.parse().context("--endpoint")?;
-            chain = chain.endpoint(Sourced::new(endpoint, "--endpoint"));
+            let endpoint = endpoint.parse().with_context(|| source("endpoint"))?;
+            chain = chain.endpoint(Sourced::new(endpoint, source("endpoint")));
         }
         if let Some(region) = &self.region {
-            chain = chain.region(Sourced::new(region.clone(), "--region"));
+            chain = chain.region(Sourced::new(region.clone(), source("region")));
         }
         if let Some(cloud) = &self.cloud {
-            chain = chain.cloud(Sourced::new(cloud.clone(), "--cloud"));
+            chain = chain.cloud(Sourced::new(cloud.clone(), source("cloud")));
         }
         let found = chain.resolve()?;
         let hosts = match &found {
@@ -203,8 +209,8 @@ impl ConnectionArgs {
         };
         let with = |what: &str| from(what).unwrap_or_default();
         let of_found = found.as_ref();
-        let project = self.project.clone().map(|project| Sourced::new(project, "--project"));
-        let ca_file = self.tls.ca_file.clone().map(|file| Sourced::new(file, "--ca-file"));
+        let project = self.project.clone().map(|project| Sourced::new(project, source("project")));
+        let ca_file = self.tls.ca_file.clone().map(|file| Sourced::new(file, source("ca_file")));
         Ok(Settings {
             endpoint: hosts.endpoint().cloned().map(|endpoint| self.with_api(endpoint)),
             hosts,
@@ -212,7 +218,7 @@ impl ConnectionArgs {
                 .or_else(|| Some(Sourced::new(of_found?.project.clone()?, with("project")))),
             ca_file: ca_file
                 .or_else(|| Some(Sourced::new(of_found?.ca_file.clone()?, with("CA file")))),
-            proxy: proxy::select(self.proxy.as_deref(), proxy_variables)?,
+            proxy: proxy::select(self.proxy.as_deref(), &source("proxy"), proxy_variables)?,
             tls: self.tls.clone(),
             found,
             auth: self.auth,
@@ -317,8 +323,9 @@ impl Settings {
         let endpoint_source = self.hosts.endpoint().map(|endpoint| endpoint.source.clone());
         let endpoint_source = endpoint_source.unwrap_or_default();
         // The region of an endpoint that was given may only be a part of its host.
-        let is_given =
-            endpoint_source == "--endpoint" || endpoint_source.starts_with(REGION_ENDPOINT);
+        let is_given = endpoint_source == "--endpoint"
+            || endpoint_source == variable("endpoint")
+            || endpoint_source.starts_with(REGION_ENDPOINT);
         let region = self.hosts.region().filter(|_| !is_given).cloned();
         let project = self.project.as_ref();
         Hints {

@@ -46,6 +46,7 @@ impl LoggingArgs {
         .write_global();
         if self.verbose > 0 {
             init_logging(self.verbose);
+            text::show_canonical_requests();
         }
         match self.verbose {
             0 if self.quiet => Verbosity::Quiet,

@@ -35,9 +35,11 @@ use crate::{
 };
 
 fn main() -> ExitCode {
-    let mut line = Arguments::command();
+    if let Some(completed) = completions::complete(Arguments::command()) {
+        return completed.unwrap_or_else(|error| print_error(&error)).into();
+    }
     // Exits here on a usage error and on `--help`.
-    let matches = line.get_matches_mut();
+    let (line, matches) = arguments::parse();
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let flags = matches.subcommand().and_then(|(name, matches)| {
         line.find_subcommand(name).map(|command| Flags::from_matches(command, matches))
@@ -66,8 +68,8 @@ fn run(command: Command, verbosity: Verbosity, flags: &Flags) -> anyhow::Result<
         Command::Demo(arguments) => block_on(demo::run(&arguments, verbosity)),
         #[cfg(feature = "durable")]
         Command::Durable(arguments) => commands::durable::block_on(*arguments, verbosity),
-        Command::Completions(arguments) => completions::run(&arguments, Arguments::command()),
-        Command::Man(arguments) => manual::run(&arguments, Arguments::command()),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => manual::run(&arguments, arguments::documented()),
     }
 }
 

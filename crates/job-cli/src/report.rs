@@ -1,28 +1,32 @@
-//! `cce-job report`: draws a job's timeline as HTML, SVG or a Mermaid chart. `wait --report` uses
+//! `cce-job report`: draws a job's timeline as HTML, SVG, a Mermaid chart or Markdown. `wait --report` uses
 //! the same timelines.
 
 mod axis;
 mod timeline;
+mod sections;
+mod overview;
+mod text_width;
+mod html;
+mod svg;
+mod mermaid;
+mod markdown;
 mod format;
 mod page;
+mod target;
 
 pub(crate) use self::{
     format::ReportFormat,
     page::render,
+    target::ReportTarget,
     timeline::{Bar, PhaseKind, Timeline, TimelineAttempt, TimelineRow, deviation_warnings},
 };
 
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use clap::Args;
 
 use crate::{
     exit::{Exit, OrExit},
-    files::{NewFileMode, OwnerRule, TargetFile},
     input::InputArg,
     terminal::print,
 };
@@ -32,7 +36,8 @@ pub(crate) const HELP: &str = "\
 Examples:
   cce-job report reply.json -o out.html
   cce-job get --raw ID | cce-job report - -o out.svg
-  cce-job report --format mermaid reply.json       for a CI summary, in a ```mermaid block
+  cce-job report reply.json -o \"$GITHUB_STEP_SUMMARY\"  appends a chart to the summary of a CI run
+  cce-job report --format mermaid reply.json       the chart alone
   cce-job wait --report out.html ID                includes the wait's attempts and errors";
 
 #[derive(Args)]
@@ -65,27 +70,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let text = render(&[&Timeline::from_reading(&reading)], format)?;
     match output {
         Some(file) => {
-            let target = TargetFile::new(file).with_context(|| write_error_context(file));
-            write_report(&target.or_exit(Exit::Usage)?, file, &text).or_exit(Exit::Usage)?;
+            let target = ReportTarget::new(file).or_exit(Exit::Usage)?;
+            target.write(&text, format).or_exit(Exit::Usage)?;
         }
         None => print::write_stdout(text)?,
     }
     Ok(Exit::Done)
-}
-
-/// Writes the text of a report.
-///
-/// # Errors
-///
-/// Returns an error if the file cannot be written.
-pub(crate) fn write_report(target: &TargetFile, shown: &Path, text: &str) -> anyhow::Result<()> {
-    let text = |file: &mut dyn Write| file.write_all(text.as_bytes());
-    target
-        .write(NewFileMode::Umask, OwnerRule::WriteInPlace, text)
-        .with_context(|| write_error_context(shown))
-}
-
-/// Returns the context of an error from writing a report.
-pub(crate) fn write_error_context(file: &Path) -> String {
-    format!("cannot write the report {}", file.display())
 }

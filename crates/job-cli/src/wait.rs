@@ -4,6 +4,7 @@
 mod missed;
 mod finished;
 mod error_run;
+mod annotations;
 mod snapshot;
 mod totals;
 mod time_limit;
@@ -44,6 +45,7 @@ use job_transport::{
     clock::{Clock, TokioClock},
 };
 
+use self::annotations::{AnnotationMode, Annotations};
 #[cfg(test)]
 pub(crate) use self::finished::Finished;
 use self::until_arg::UntilArg;
@@ -170,9 +172,14 @@ pub(crate) struct Arguments {
     /// Print a table of all jobs at the end
     #[arg(long, help_heading = "Output")]
     summary: bool,
-    /// Write a timeline with all attempts and errors to this file at the end (.html, .svg or .mmd)
+    /// Write a timeline with all attempts and errors to this file at the end (.html, .svg or .mmd);
+    /// append it to a Markdown file (.md, or "$GITHUB_STEP_SUMMARY")
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     report: Option<PathBuf>,
+    /// Print an `::error` line for jobs that failed or did not end in time; auto: only in GitHub
+    /// Actions
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto", help_heading = "Output")]
+    annotations: AnnotationMode,
     /// How to show progress on stderr
     #[arg(long, value_enum, value_name = "MODE", default_value = "auto", help_heading = "Output")]
     progress: ProgressMode,
@@ -325,6 +332,7 @@ pub(crate) fn run(
             progress,
             checkpoints,
             report,
+            annotations: Annotations::new(arguments.annotations),
             summary,
             history_file,
             hints,
@@ -366,6 +374,7 @@ pub(crate) async fn run_single(
         progress,
         checkpoints: None,
         report: None,
+        annotations: Annotations::new(AnnotationMode::None),
         summary: None,
         history_file,
         hints: Hints::default(),

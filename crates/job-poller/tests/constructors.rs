@@ -88,7 +88,7 @@ fn every_event_can_be_created() {
         (Event::Progress(progress), "0 of 2 steps done, 1 running"),
         (Event::Settling, "the job succeeded; waiting for its sub-jobs to end"),
         (Event::stale_reply(2), "stale reply dropped, 2 in a row"),
-        (Event::stalled(MINUTE), "nothing has changed for 60 s"),
+        (Event::stalled(MINUTE), "nothing has changed for 1m"),
         (
             Event::attempt_failed(attempt_error(), 2),
             "attempt failed, 2 in a row: the service answered 503",
@@ -106,7 +106,7 @@ fn every_event_can_be_created() {
         ),
         (
             Event::next_attempt(MINUTE, AttemptReason::RetryAfter),
-            "next attempt at 60.0 s (as the service asked)",
+            "next attempt at 1m (as the service asked)",
         ),
     ];
     for (event, expected) in rows {

@@ -1,6 +1,6 @@
 //! Tests that the command line is consistent and that every documented example parses.
 
-use clap::{CommandFactory, error::ErrorKind};
+use clap::error::ErrorKind;
 
 use super::*;
 
@@ -46,6 +46,7 @@ fn every_documented_example_parses() {
         let placeholders = words.iter().map(|word| match word.as_str() {
             "PORT" | "URL" => "https://127.0.0.1:8443".to_owned(),
             ".." => String::from("x"),
+            word if word.starts_with('$') => String::from("x"),
             word => word.replace("PORT", "8443"),
         });
         if let Err(error) = Arguments::command().try_get_matches_from(placeholders) {
@@ -63,6 +64,44 @@ fn the_pod_arguments_in_the_readme_parse() {
     let words: Vec<_> = ["cce-job"].into_iter().chain(arguments).collect();
     assert!(words.len() > 5, "{words:?}");
     Arguments::command().try_get_matches_from(words).unwrap();
+}
+
+/// Each flag of the global, wait and get commands has a variable, except for those that belong to a
+/// single command line.
+#[test]
+fn flags_have_variables_with_uniform_names() {
+    let without = [
+        "all",
+        "any",
+        "cluster",
+        "deadline",
+        "fail-fast",
+        "from",
+        "help",
+        "hints",
+        "node",
+        "print-id",
+        "until",
+        "version",
+    ];
+    let mut command = documented();
+    command.build();
+    let commands = ["get", "wait", "list", "config"].map(|name| command.find_subcommand(name));
+    let commands = commands.into_iter().flatten().chain([&command]);
+    let mut count = 0;
+    for flag in commands.flat_map(clap::Command::get_arguments) {
+        let Some(name) = flag.get_long() else { continue };
+        let expected = format!("CCE_JOB_{}", name.to_uppercase().replace('-', "_"));
+        let is_other = ["check", "type", "phase", "limit"].contains(&name);
+        let expected = (!without.contains(&name) && !is_other).then_some(expected);
+        let found = flag.get_env().map(|name| name.to_string_lossy().into_owned());
+        assert_eq!(found, expected, "--{name}");
+        assert!(flag.get_env().is_none() || flag.is_hide_env_values_set(), "--{name}");
+        count += 1;
+    }
+    assert!(count > 60, "{count}");
+    let mut wait = command.find_subcommand("wait").unwrap().clone();
+    assert!(wait.render_help().to_string().contains("[env: CCE_JOB_TIMEOUT]"));
 }
 
 #[test]

@@ -1,12 +1,19 @@
-//! `cce-job completions`: prints the script that completes command lines in a shell.
+//! `cce-job completions`: prints a script with which a shell completes command lines. The script
+//! calls the command for each word, so that it never differs from the command line.
 //!
-//! clap_complete generates the scripts. Three things are added here, because its scripts offer file
-//! names wherever they know nothing better: what each value is, the positional arguments in fish, and
-//! a function around the one for bash.
+//! clap_complete's static scripts are not used. The one for bash completes nothing after a
+//! subcommand, because it gives two names to a command with a hyphen, and that for fish offers file
+//! names for every positional argument.
+
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    io::Write,
+};
 
 use anyhow::Context;
 use clap::{Arg, Args, Command, ValueHint, builder::PossibleValuesParser};
-use clap_complete::Shell;
+use clap_complete::{Shell, engine, env::Shells};
 
 use crate::{exit::Exit, terminal::print};
 
@@ -15,7 +22,9 @@ pub(crate) const HELP: &str = "\
 Examples:
   cce-job completions bash > ~/.local/share/bash-completion/completions/cce-job
   cce-job completions zsh > ~/.zfunc/_cce-job
-  cce-job completions fish > ~/.config/fish/completions/cce-job.fish";
+  cce-job completions fish > ~/.config/fish/completions/cce-job.fish
+
+The script calls `cce-job`, which has to be in the PATH. Print it again after an update.";
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -25,49 +34,100 @@ pub(crate) struct Arguments {
 
 const NAME: &str = "cce-job";
 
-/// The name in the script for bash. With a hyphen in it, clap_complete gives each subcommand two
-/// different names, and the script completes nothing after a subcommand.
-const BASH_NAME: &str = "cce_job";
+/// The variable with the shell that asks for completions.
+const VARIABLE: &str = "_CCE_JOB_COMPLETE";
+
+/// The variables of clap_complete's script for bash: the index of the word to complete, and the
+/// separator of the candidates.
+const INDEX_VARIABLE: &str = "_CLAP_COMPLETE_INDEX";
+const SEPARATOR_VARIABLE: &str = "_CLAP_IFS";
+
+/// Completes the first word, too, if zsh loads the script from `$fpath`. Without this, the script
+/// only registers itself then.
+const ZSH_AUTOLOAD: &str = r#"
+if [ "$funcstack[1]" = "_cce-job" ]; then
+    _clap_dynamic_completer_cce_job "$@"
+fi
+"#;
 
 /// The values that are offered for arguments that also accept other values.
 const SUGGESTED_VALUES: [(&str, &[&str]); 3] =
     [("cloud", &["huawei", "otc"]), ("proxy", &["env", "none"]), ("schedule", &["adaptive"])];
 
-/// Prints the completions of a shell.
+/// Prints the script for a shell.
 ///
 /// # Errors
 ///
-/// Returns an error if the script cannot be generated, or if writing to stdout fails.
-pub(crate) fn run(arguments: &Arguments, command: Command) -> anyhow::Result<Exit> {
-    let command = with_value_hints(command);
-    let script = match arguments.shell {
-        Shell::Bash => bash_script(command)?,
-        Shell::Fish => fish_script(command)?,
-        shell => generate(shell, command, NAME)?,
-    };
+/// Returns an error if writing to stdout fails.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+    let shell = arguments.shell.to_string();
+    let shells = Shells::builtins();
+    let completer = shells.completer(&shell).context("the shell is not supported")?;
+    let mut script = Vec::new();
+    completer.write_registration(VARIABLE, NAME, NAME, NAME, &mut script)?;
+    if arguments.shell == Shell::Zsh {
+        script.extend_from_slice(ZSH_AUTOLOAD.as_bytes());
+    }
     print::write_stdout(script)?;
     Ok(Exit::Done)
 }
 
-/// Generates into memory first, because clap_complete panics if writing fails.
-fn generate(shell: Shell, mut command: Command, name: &str) -> anyhow::Result<String> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut command, name, &mut script);
-    String::from_utf8(script).context("the generated script is not valid UTF-8")
+/// Prints the candidates if a completion script has started this process. Otherwise returns `None`.
+pub(crate) fn complete(command: Command) -> Option<anyhow::Result<Exit>> {
+    let shell = env::var(VARIABLE).ok()?;
+    // The words of the command line follow `--`.
+    let words = env::args_os().skip_while(|word| word != "--").skip(1).collect();
+    Some(candidates(&shell, with_value_hints(command), words).and_then(|text| {
+        print::write_stdout(text)?;
+        Ok(Exit::Done)
+    }))
 }
 
-/// Sets what the values of each argument are, so that file names are only offered for files.
+fn candidates(shell: &str, mut command: Command, words: Vec<OsString>) -> anyhow::Result<Vec<u8>> {
+    let folder = env::current_dir().ok();
+    let mut text = Vec::new();
+    if shell == "bash" {
+        let index = env::var(INDEX_VARIABLE).ok().and_then(|index| index.parse().ok());
+        let (words, index) = join_flags(words, index.unwrap_or_default());
+        let found = engine::complete(&mut command, words, index, folder.as_deref())?;
+        let separator = env::var(SEPARATOR_VARIABLE).unwrap_or_else(|_| "\n".into());
+        let found: Vec<_> = found.iter().map(|one| one.get_value().to_string_lossy()).collect();
+        text.write_all(found.join(&*separator).as_bytes())?;
+        return Ok(text);
+    }
+    let shells = Shells::builtins();
+    let completer = shells.completer(shell).context("the shell is not supported")?;
+    // The completers expect at least one word.
+    let words = if words.is_empty() { vec![NAME.into()] } else { words };
+    completer.write_complete(&mut command, words, folder.as_deref(), &mut text)?;
+    Ok(text)
+}
+
+/// Removes each `=` between a flag and its value, at which bash splits `--flag=value`. Returns the
+/// words and the index of the word to complete.
+fn join_flags(words: Vec<OsString>, index: usize) -> (Vec<OsString>, usize) {
+    let is_flag = |word: &OsString| word.as_encoded_bytes().starts_with(b"--");
+    let (mut joined, mut joined_index) = (Vec::<OsString>::new(), index);
+    for (at, word) in words.into_iter().enumerate() {
+        if word == OsStr::new("=") && at < index && joined.last().is_some_and(is_flag) {
+            joined_index -= 1;
+        } else {
+            joined.push(word);
+        }
+    }
+    (joined, joined_index)
+}
+
+/// Sets what the values of each argument are. File names are only offered for files.
 fn with_value_hints(command: Command) -> Command {
     let names: Vec<_> = command.get_subcommands().map(|one| one.get_name().to_owned()).collect();
-    let command = command.mut_args(with_value_hint);
-    command.mut_subcommands(|subcommand| {
+    command.mut_args(with_value_hint).mut_subcommands(|subcommand| {
         let subcommand = subcommand.mut_args(with_value_hint);
-        match subcommand.get_name() {
-            "man" => subcommand.mut_arg("command", |name| {
-                name.value_parser(PossibleValuesParser::new(names.clone()))
-            }),
-            _ => subcommand,
+        if subcommand.get_name() != "man" {
+            return subcommand;
         }
+        let names = PossibleValuesParser::new(names.clone());
+        subcommand.mut_arg("command", |name| name.value_parser(names))
     })
 }
 
@@ -87,106 +147,23 @@ fn with_value_hint(argument: Arg) -> Arg {
     argument.value_hint(hint)
 }
 
-/// The values of a subcommand's first positional argument.
-enum Positional {
-    Files,
-    Values(Vec<String>),
-    Other,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Positional {
-    fn of_command(command: &Command) -> Self {
-        let Some(argument) = command.get_positionals().next() else { return Self::Other };
-        let values = argument.get_possible_values();
-        if !values.is_empty() {
-            return Self::Values(values.iter().map(|one| one.get_name().to_owned()).collect());
-        }
-        match argument.get_value_hint() {
-            ValueHint::FilePath => Self::Files,
-            _ => Self::Other,
+    #[test]
+    fn bash_words_of_one_flag_are_joined() {
+        let rows: [(&[&str], usize, &[&str], usize); 5] = [
+            (&["a", "--f", "=", "v"], 3, &["a", "--f", "v"], 2),
+            (&["a", "--f", "=", "v", "w"], 4, &["a", "--f", "v", "w"], 3),
+            (&["a", "--f", ""], 2, &["a", "--f", ""], 2),
+            (&["a", "=", "v"], 2, &["a", "=", "v"], 2),
+            (&[], 0, &[], 0),
+        ];
+        for (words, index, expected, expected_index) in rows {
+            let words: Vec<_> = words.iter().map(OsString::from).collect();
+            let expected: Vec<_> = expected.iter().map(OsString::from).collect();
+            assert_eq!(join_flags(words, index), (expected, expected_index));
         }
     }
-}
-
-/// The function that bash calls: the generated one completes values and flags. `FILE_COMMANDS` are
-/// the subcommands whose positional argument is a file.
-const BASH_FUNCTION: &str = r#"
-_cce_job_complete() {
-    local previous="$3" word candidates=()
-    # Bash splits `--flag=value` at the `=`.
-    if [[ "${previous}" == "=" ]]; then
-        previous="${COMP_WORDS[COMP_CWORD-2]}"
-    fi
-    _cce_job "$1" "$2" "${previous}"
-    if [[ "$2" == -* ]]; then
-        return
-    fi
-    # Flags are offered after a `-`.
-    for word in "${COMPREPLY[@]}"; do
-        if [[ "${word}" != -* ]]; then
-            candidates+=("${word}")
-        fi
-    done
-    COMPREPLY=("${candidates[@]}")
-    if [[ ${#COMPREPLY[@]} -gt 0 ]]; then
-        return
-    fi
-    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-        case "${word}" in
-            FILE_COMMANDS)
-                local IFS=$'\n'
-                COMPREPLY=($(compgen -f -- "$2"))
-                if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
-                    compopt -o filenames
-                fi
-                return
-                ;;
-            OTHER_COMMANDS)
-                return
-                ;;
-        esac
-    done
-}
-
-if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERSINFO[0]}" -gt 4 ]]; then
-    complete -F _cce_job_complete -o nosort -o bashdefault cce-job
-else
-    complete -F _cce_job_complete -o bashdefault cce-job
-fi
-"#;
-
-fn bash_script(command: Command) -> anyhow::Result<String> {
-    let (file_commands, other_commands): (Vec<_>, Vec<_>) = command
-        .get_subcommands()
-        .map(|one| (one.get_name().to_owned(), Positional::of_command(one)))
-        .partition(|(_, positional)| matches!(positional, Positional::Files));
-    let pattern = |commands: Vec<(String, Positional)>| {
-        commands.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join("|")
-    };
-    let function = BASH_FUNCTION
-        .replace("FILE_COMMANDS", &pattern(file_commands))
-        .replace("OTHER_COMMANDS", &pattern(other_commands));
-    let script = generate(Shell::Bash, command, BASH_NAME)?;
-    // Without its last lines, which register the generated function.
-    let (generated, _) =
-        script.rsplit_once("\n}\n").context("the generated script has no function")?;
-    Ok(format!("{generated}\n}}\n{function}"))
-}
-
-/// The generated script has no positional arguments.
-fn fish_script(command: Command) -> anyhow::Result<String> {
-    let subcommands: Vec<_> = command.get_subcommands().cloned().collect();
-    let mut script = generate(Shell::Fish, command, NAME)?;
-    for subcommand in subcommands {
-        let positional = match Positional::of_command(&subcommand) {
-            Positional::Files => continue,
-            Positional::Values(values) => format!(" -a \"{}\"", values.join(" ")),
-            Positional::Other => String::new(),
-        };
-        script += &format!(
-            "complete -c {NAME} -n \"__fish_cce_job_using_subcommand {}\" -f{positional}\n",
-            subcommand.get_name()
-        );
-    }
-    Ok(script)
 }

@@ -1,10 +1,19 @@
 //! `cce-job get`: prints the current state of jobs.
 
-use std::{collections::HashSet, future, iter, pin::pin, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    future, iter,
+    pin::pin,
+    time::Duration,
+};
 
 use anyhow::anyhow;
 use clap::Args;
-use futures_util::{StreamExt, future::Either, stream};
+use futures_util::{
+    StreamExt,
+    future::{Either, select},
+    stream,
+};
 use job_model::JobId;
 use job_transport::{
     Client, FetchError, Reading,
@@ -76,6 +85,7 @@ pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> anyhow::Result
     let limits = Limits {
         timeout,
         notice: (verbosity != Verbosity::Quiet).then(|| endpoint.unwrap_or_default()),
+        notice_after: NOTICE_AFTER,
     };
     let notify = |notice: String| stderr::message(&notice);
     block_on(read_all(&client, &ids, &limits, notify, &mut readings))?;
@@ -85,8 +95,9 @@ pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> anyhow::Result
 /// How long to wait for replies.
 struct Limits {
     timeout: Option<Duration>,
-    /// The endpoint that a line names after [`NOTICE_AFTER`]; `None` prints no line.
+    /// The endpoint that a line names after `notice_after`; `None` prints no line.
     notice: Option<String>,
+    notice_after: Duration,
 }
 
 impl Limits {
@@ -97,7 +108,7 @@ impl Limits {
             Some(timeout) => format!("gives up after {}", format_duration(timeout)),
             None => "without a limit".into(),
         };
-        let so_far = format_duration(NOTICE_AFTER);
+        let so_far = format_duration(self.notice_after);
         format!("has waited {so_far} for {replies} from {endpoint}; {limit} (--timeout)")
     }
 }
@@ -112,41 +123,45 @@ async fn read_all(
 ) -> anyhow::Result<()> {
     let clock = TokioClock::new();
     let started = clock.monotonic();
-    let mut replies = stream::iter(ids).map(|id| client.job(id)).buffered(MAX_IN_FLIGHT);
+    let requests = ids.iter().enumerate().map(async |(index, id)| (index, client.job(id).await));
+    let mut replies = stream::iter(requests).buffer_unordered(MAX_IN_FLIGHT);
+    // The results that wait for one before them.
+    let mut arrived = BTreeMap::new();
+    let mut passed_on = 0;
     let mut notice = limits.notice.as_deref();
-    for (index, id) in ids.iter().enumerate() {
-        let reply = loop {
-            let now = clock.monotonic().saturating_sub(started);
-            let wake_at = [notice.map(|_| NOTICE_AFTER), limits.timeout];
-            let timer = async {
-                match wake_at.into_iter().flatten().min() {
-                    Some(at) => clock.sleep(at.saturating_sub(now)).await,
-                    None => future::pending().await,
-                }
-            };
-            match futures_util::future::select(replies.next(), pin!(timer)).await {
-                Either::Left((reply, _)) => break reply,
-                Either::Right(_) => {
-                    let now = clock.monotonic().saturating_sub(started);
-                    if limits.timeout.is_some_and(|timeout| timeout <= now) {
-                        break None;
-                    }
-                    if let Some(endpoint) = notice.take() {
-                        notify(limits.notice(endpoint, ids.len() - index));
-                    }
-                }
+    loop {
+        let now = clock.monotonic().saturating_sub(started);
+        let wake_at = [notice.map(|_| limits.notice_after), limits.timeout];
+        let timer = async {
+            match wake_at.into_iter().flatten().min() {
+                Some(at) => clock.sleep(at.saturating_sub(now)).await,
+                None => future::pending().await,
             }
         };
-        match reply {
-            Some(reply) => readings.add(id, reply)?,
-            // The time is over for the others, too.
-            None => {
-                let timeout = limits.timeout.unwrap_or_default();
-                return readings.add_timeout(&ids[index..], timeout);
+        match select(replies.next(), pin!(timer)).await {
+            Either::Left((Some((index, reply)), _)) => _ = arrived.insert(index, reply),
+            Either::Left((None, _)) => return Ok(()),
+            Either::Right(_) => {
+                let now = clock.monotonic().saturating_sub(started);
+                if let Some(timeout) = limits.timeout.filter(|timeout| *timeout <= now) {
+                    let is_missing = |index: &usize| !arrived.contains_key(index);
+                    let missing: Vec<_> = (passed_on..ids.len()).filter(is_missing).collect();
+                    for (index, reply) in arrived {
+                        readings.add(&ids[index], reply)?;
+                    }
+                    let Some(first) = missing.first() else { return Ok(()) };
+                    return readings.add_timeout(&ids[*first], missing.len(), timeout);
+                }
+                if let Some(endpoint) = notice.take() {
+                    notify(limits.notice(endpoint, ids.len() - passed_on - arrived.len()));
+                }
             }
         }
+        while let Some(reply) = arrived.remove(&passed_on) {
+            readings.add(&ids[passed_on], reply)?;
+            passed_on += 1;
+        }
     }
-    Ok(())
 }
 
 /// Prints the results, and collects the exit code.
@@ -177,11 +192,12 @@ impl Readings<'_> {
         Ok(())
     }
 
-    /// Reports that these jobs were not read in time.
-    fn add_timeout(&mut self, ids: &[JobId], timeout: Duration) -> anyhow::Result<()> {
-        let error = match ids {
-            [id] => anyhow!("no reply for {id} within {}", format_duration(timeout)),
-            _ => anyhow!("no replies for {} jobs within {}", ids.len(), format_duration(timeout)),
+    /// Returns the error that some jobs, of which the first is `id`, were not read in time.
+    fn add_timeout(&self, id: &JobId, jobs: usize, timeout: Duration) -> anyhow::Result<()> {
+        let timeout = format_duration(timeout);
+        let error = match jobs {
+            1 => anyhow!("no reply for {id} within {timeout}"),
+            _ => anyhow!("no reply for {jobs} jobs within {timeout}, such as {id}"),
         };
         let hint = "Check the network and the proxy, or wait longer with --timeout.";
         let exit = self.exit.worse(Exit::Unreadable);
@@ -191,21 +207,81 @@ impl Readings<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use job_sim::{Fault, Plan, Sim, SimTransport, TimeSource};
+
     use super::*;
 
-    #[test]
-    fn the_notice_says_what_the_command_waits_for() {
+    /// Reads jobs from a service that does not answer the first `stalled` requests.
+    /// Returns the exit code or the error, and the notices.
+    async fn read_stalled(stalled: usize, jobs: usize, timeout: u64) -> (String, Vec<String>) {
+        #[derive(clap::Parser)]
+        struct Printed {
+            #[command(flatten)]
+            print_args: PrintArgs,
+        }
+        let sim = Arc::new(Sim::new(Plan::create_cluster(), TimeSource::Clock));
+        sim.inject_faults(vec![Some(Fault::Stall); stalled]);
+        let endpoint = "https://cce.example".parse().unwrap();
+        let client = sim.client(endpoint, SimTransport::new(sim.clone()));
+        let ids: Vec<_> = iter::once(sim.job().clone())
+            .chain(iter::repeat_with(|| sim.add(Plan::create_cluster())))
+            .take(jobs)
+            .collect();
+        let Printed { print_args } = clap::Parser::parse_from(["a", "-o", "json"]);
+        let mut readings = Readings {
+            is_single: jobs == 1,
+            print_args: &print_args,
+            hints: Hints::default(),
+            shown_hints: HashSet::new(),
+            exit: Exit::Done,
+        };
+        let timeout = Some(Duration::from_millis(timeout));
+        let limits = Limits {
+            timeout,
+            notice: Some("https://cce.example".into()),
+            notice_after: NOTICE_AFTER / 100,
+        };
+        let notices = Mutex::new(Vec::new());
+        let notify = |notice| notices.lock().unwrap().push(notice);
+        let read = read_all(&client, &ids, &limits, notify, &mut readings).await;
+        let result = match read {
+            Ok(()) => format!("exit {}", readings.exit as u8),
+            Err(error) => format!("exit {}: {error}", Exit::from_error(&error) as u8),
+        };
+        (result, notices.into_inner().unwrap())
+    }
+
+    #[tokio::test]
+    async fn slow_replies_are_announced_and_then_given_up() {
+        let notice = |replies: &str, timeout: &str| {
+            vec![format!(
+                "has waited {} for {replies} from https://cce.example; gives up after {timeout} (--timeout)",
+                format_duration(NOTICE_AFTER / 100)
+            )]
+        };
+        let shown = |millis| format_duration(Duration::from_millis(millis));
+        let within = |what: &str, millis| format!("exit 6: no {what} within {}", shown(millis));
         let rows = [
+            (0, 1, 30_000, "exit 0".to_owned(), vec![]),
+            (0, 50, 30_000, "exit 0".to_owned(), vec![]),
+            (1, 1, 20, within("reply for ID", 20), vec![]),
+            (1, 1, 500, within("reply for ID", 500), notice("a reply", &shown(500))),
+            (1, 3, 500, within("reply for ID", 500), notice("a reply", &shown(500))),
             (
-                Some(30),
-                1,
-                "has waited 5.0s for a reply from https://a; gives up after 30.0s (--timeout)",
+                2,
+                3,
+                500,
+                format!("exit 6: no reply for 2 jobs within {}, such as ID", shown(500)),
+                notice("2 replies", &shown(500)),
             ),
-            (None, 3, "has waited 5.0s for 3 replies from https://a; without a limit (--timeout)"),
         ];
-        for (timeout, left, expected) in rows {
-            let limits = Limits { timeout: timeout.map(Duration::from_secs), notice: None };
-            assert_eq!(limits.notice("https://a", left), expected);
+        for (stalled, jobs, timeout, expected, notices) in rows {
+            let (result, shown) = read_stalled(stalled, jobs, timeout).await;
+            // The first job is one of those without a reply, if there are any.
+            let result = result.replace("354331b2c-229a-11e8-9c75-0255ac100ceb", "ID");
+            assert_eq!((result, shown), (expected, notices), "{stalled} {jobs} {timeout}");
         }
     }
 }

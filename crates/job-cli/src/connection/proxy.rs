@@ -46,13 +46,15 @@ impl fmt::Debug for ProxyVariables {
     }
 }
 
-/// Returns the proxy that the flag or a variable sets, if there is one.
+/// Returns the proxy that the flag or a variable sets, if there is one. `flag_source` is the name of
+/// the flag or of its own variable.
 ///
 /// # Errors
 ///
 /// Returns an error if the flag or the variable has no usable URL.
 pub(super) fn select(
     flag: Option<&str>,
+    flag_source: &str,
     variables: &ProxyVariables,
 ) -> anyhow::Result<Option<Sourced<Proxy>>> {
     let found = match flag {
@@ -66,8 +68,8 @@ pub(super) fn select(
                 !url.contains('@'),
                 "a password cannot be part of a flag; set HTTPS_PROXY instead of --proxy"
             );
-            let proxy = Proxy::new(url, "").context("--proxy")?;
-            return Ok(Some(Sourced::new(proxy, "--proxy")));
+            let proxy = Proxy::new(url, "").with_context(|| flag_source.to_owned())?;
+            return Ok(Some(Sourced::new(proxy, flag_source)));
         }
         None => variables.first(&HTTPS_PROXY)?,
     };

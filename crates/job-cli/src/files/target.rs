@@ -122,13 +122,52 @@ impl TargetFile {
         appended.map(|()| true)
     }
 
-    /// Creates the file if it does not exist, and checks that it can be written.
+    /// Appends to the file in a single write, and creates it if it does not exist. Other processes may
+    /// append at the same time. A process that is killed before or after the write has written nothing or
+    /// everything. The write itself takes microseconds, because it only copies to the page cache.
     ///
     /// # Errors
     ///
-    /// Returns an error if the file cannot be written.
-    pub(crate) fn create(&self) -> io::Result<()> {
-        open_regular(OpenOptions::new().create(true).append(true), &self.0).map(drop)
+    /// Returns an error if the file cannot be written. It has its old length then, if that is possible.
+    pub(crate) fn append_or_create(&self, content: &[u8]) -> io::Result<()> {
+        let mut file = open_regular(OpenOptions::new().create(true).append(true), &self.0)?;
+        let len = file.metadata()?.len();
+        let written = file.write(content)?;
+        if written < content.len() {
+            // The disk is full. A part of the text would be worse than nothing.
+            let _ = file.set_len(len);
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
+        file.sync_data()
+    }
+
+    /// Returns the size of the file in bytes, or 0 if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the size cannot be read.
+    pub(crate) fn len(&self) -> io::Result<u64> {
+        Ok(self.existing()?.map_or(0, |found| found.len()))
+    }
+
+    /// Checks that the file can be written. Creates nothing.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be written, or if it does not exist and its folder does not
+    /// allow new files.
+    pub(crate) fn check_writable(&self) -> io::Result<()> {
+        if if_exists(open_regular(OpenOptions::new().append(true), &self.0))?.is_some() {
+            return Ok(());
+        }
+        #[cfg(unix)]
+        rustix::fs::access(
+            self.folder(),
+            rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK,
+        )?;
+        #[cfg(not(unix))]
+        fs::metadata(self.folder())?;
+        Ok(())
     }
 
     /// Creates the file with this content, readable only by the user. Returns `false` if it exists

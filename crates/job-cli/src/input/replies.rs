@@ -52,11 +52,13 @@ pub(super) fn read_submitted(bytes: &[u8]) -> Result<Vec<Submitted>, Problem> {
     let mut jobs = Vec::new();
     let (mut is_first, mut status) = (true, None);
     while let Some((line, part)) = parts.next() {
-        // The status is in the headers before the reply, or printed after it.
-        let next_status = |next: Option<&(usize, Part<'_>)>| match next {
-            Some((_, Part::Status(after))) => Some(*after),
-            _ => None,
-        };
+        // The status is in the headers before a reply, or printed after it.
+        let is_reply = matches!(part, Part::Json(_) | Part::Array(_) | Part::Id(_));
+        if let Some((_, Part::Status(after))) = parts.peek().filter(|_| is_reply) {
+            status = status.or(Some(*after));
+            parts.next();
+        }
+        let of_reply = if is_reply { status.take() } else { status };
         let read = match part {
             Part::Headers(found) => {
                 status = found;
@@ -66,13 +68,10 @@ pub(super) fn read_submitted(bytes: &[u8]) -> Result<Vec<Submitted>, Problem> {
                 status = Some(found);
                 continue;
             }
-            Part::Json(reply) => {
-                let status = status.take().or_else(|| next_status(parts.peek()));
-                read_reply(reply, status).map(|job| jobs.push(job))
-            }
+            Part::Json(reply) => read_reply(reply, of_reply).map(|job| jobs.push(job)),
             Part::Array(elements) => read_array(elements).map(|found| jobs.extend(found)),
             Part::Id(id) => read_id(&id).map(|job| jobs.push(job)),
-            Part::Page(page) => Err(page_problem(page, status)),
+            Part::Page(page) => Err(page_problem(page, of_reply)),
             Part::Text(text) => Err(text_problem(&text)),
         };
         // Names the line, except for an input that is only one reply.
@@ -176,7 +175,11 @@ fn text_problem(line: &str) -> Problem {
     if trimmed.starts_with("% Total") {
         return Problem::new(anyhow!("it is curl's progress, not a reply"), PROGRESS_HINT);
     }
-    let hint = if trimmed.contains([':', '|']) { YAML_HINT } else { TEXT_HINT };
+    let hint = if trimmed.contains([':', '|']) || trimmed.starts_with("+-") {
+        YAML_HINT
+    } else {
+        TEXT_HINT
+    };
     Problem::new(anyhow!("it is neither JSON nor an id"), hint)
 }
 
@@ -204,13 +207,12 @@ enum Part<'b> {
 struct Parts<'b> {
     rest: &'b [u8],
     line: usize,
-    is_line_start: bool,
     is_in_array: bool,
 }
 
 impl<'b> Parts<'b> {
     const fn new(bytes: &'b [u8]) -> Self {
-        Self { rest: bytes, line: 1, is_line_start: true, is_in_array: false }
+        Self { rest: bytes, line: 1, is_in_array: false }
     }
 
     const fn within_array(bytes: &'b [u8]) -> Self {
@@ -221,7 +223,6 @@ impl<'b> Parts<'b> {
     fn take(&mut self, len: usize) -> &'b [u8] {
         let (taken, rest) = self.rest.split_at(len.min(self.rest.len()));
         self.line += taken.iter().filter(|byte| **byte == b'\n').count();
-        self.is_line_start = taken.last().map_or(self.is_line_start, |byte| *byte == b'\n');
         self.rest = rest;
         taken
     }
@@ -262,7 +263,6 @@ impl<'b> Parts<'b> {
     }
 
     fn next_part(&mut self) -> Option<Part<'b>> {
-        let is_line_start = self.is_line_start;
         Some(match *self.rest.first()? {
             b'{' | b'[' => {
                 let len = container_len(self.rest);
@@ -275,9 +275,8 @@ impl<'b> Parts<'b> {
                 }
             }
             b'<' => Part::Page(self.take(self.rest.len())),
-            b'H' if is_line_start && self.rest.starts_with(b"HTTP/") => {
-                Part::Headers(self.take_headers())
-            }
+            // The reply before it may have no line break at its end.
+            b'H' if self.rest.starts_with(b"HTTP/") => Part::Headers(self.take_headers()),
             quote @ (b'"' | b'\'') => self.take_quoted(quote),
             _ => {
                 let is_end =

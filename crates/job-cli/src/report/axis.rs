@@ -30,6 +30,11 @@ impl Axis {
         })
     }
 
+    /// Returns the axis that covers all of these.
+    pub(crate) fn from_axes(axes: impl Iterator<Item = Self>) -> Option<Self> {
+        Self::from_timestamps(axes.flat_map(|axis| [axis.from, axis.to]))
+    }
+
     pub(crate) const fn end(self) -> Timestamp {
         self.to
     }
@@ -55,16 +60,13 @@ impl Axis {
         let span = self.duration().as_secs_f64();
         let wide = TICK_INTERVALS_SECS.into_iter().map(Duration::from_secs);
         let step = wide.clone().find(|step| step.as_secs_f64() * 5.0 >= span);
-        // Above five weeks, a fifth of the range is round enough.
-        let step = step.unwrap_or_else(|| self.duration() / 5);
+        // Above five weeks, about a fifth of the range, in whole hours.
+        let step =
+            step.unwrap_or_else(|| Duration::from_secs(self.duration().as_secs() / 18_000 * 3_600));
         let moments = (0..=5).map(|number| step * number);
         let ticks = moments.map(|since| Tick {
             percent: if span > 0.0 { 100.0 * since.as_secs_f64() / span } else { 0.0 },
-            label: if since.is_zero() {
-                "0".into()
-            } else {
-                format_duration(since).replace(".0s", "s")
-            },
+            label: if since.is_zero() { "0".into() } else { format_duration(since) },
         });
         ticks.take_while(|tick| tick.percent <= 92.0).take(if span > 0.0 { 6 } else { 1 }).collect()
     }

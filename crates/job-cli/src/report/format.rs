@@ -1,6 +1,6 @@
 //! The file formats of a report.
 
-use std::path::Path;
+use std::{env, path::Path};
 
 use anyhow::anyhow;
 use clap::ValueEnum;
@@ -14,6 +14,8 @@ pub(crate) enum ReportFormat {
     Svg,
     /// Mermaid Gantt chart
     Mermaid,
+    /// Mermaid chart in a block of Markdown, which is appended to the file
+    Markdown,
 }
 
 impl ReportFormat {
@@ -27,7 +29,21 @@ impl ReportFormat {
             Some("html" | "htm") => Ok(Self::Html),
             Some("svg") => Ok(Self::Svg),
             Some("mmd" | "mermaid") => Ok(Self::Mermaid),
-            _ => Err(anyhow!("unknown format of {}; name it .html, .svg or .mmd", file.display())),
+            Some("md" | "markdown") => Ok(Self::Markdown),
+            _ if is_step_summary(file) => Ok(Self::Markdown),
+            _ => {
+                let file = file.display();
+                Err(anyhow!("unknown format of {file}; name it .html, .svg, .mmd or .md"))
+            }
         }
     }
+}
+
+/// The variable of GitHub Actions with the file for the summary of a step.
+const STEP_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
+
+/// Whether a file is the summary of the current step of GitHub Actions. Its name has no extension.
+pub(crate) fn is_step_summary(file: &Path) -> bool {
+    env::var_os(STEP_SUMMARY)
+        .is_some_and(|summary| !summary.is_empty() && file == Path::new(&summary))
 }

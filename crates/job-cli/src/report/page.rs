@@ -1,11 +1,12 @@
-//! Renders timelines with the templates for HTML, SVG and Mermaid.
+//! Renders timelines as HTML, SVG, Mermaid or Markdown. Has what the formats share.
 
-use askama::Template;
 use jiff::Timestamp;
 
 use super::{
+    axis::Axis,
     format::ReportFormat,
-    timeline::{PhaseKind, Timeline, TimelineRow},
+    html, markdown, mermaid, svg,
+    timeline::{Bar, PhaseKind, Timeline, TimelineRow},
 };
 use crate::terminal::format_duration;
 
@@ -18,102 +19,43 @@ pub(crate) fn render(
     timelines: &[&Timeline],
     format: ReportFormat,
 ) -> Result<String, askama::Error> {
-    match format {
-        ReportFormat::Html => Html { timelines }.render(),
-        ReportFormat::Svg => Svg::new(timelines).render(),
-        ReportFormat::Mermaid => Mermaid { timelines }.render(),
+    match (format, timelines) {
+        (ReportFormat::Html, [timeline]) => html::render_job(timeline),
+        (ReportFormat::Html, _) => html::render_jobs(timelines),
+        (ReportFormat::Svg, _) => svg::render(timelines),
+        (ReportFormat::Mermaid, _) => Ok(mermaid::render(timelines)),
+        (ReportFormat::Markdown, _) => Ok(markdown::render(timelines)),
     }
 }
 
-#[derive(Template)]
-#[template(path = "report.html")]
-struct Html<'a> {
-    timelines: &'a [&'a Timeline],
-}
-
-#[derive(Template)]
-#[template(path = "report.svg")]
-struct Svg<'a> {
-    timelines: Vec<PositionedTimeline<'a>>,
-    height: usize,
-}
-
-#[derive(Template)]
-#[template(path = "report.mmd", escape = "none")]
-struct Mermaid<'a> {
-    timelines: &'a [&'a Timeline],
-}
-
-/// A timeline of an SVG image, and its vertical position.
-struct PositionedTimeline<'a> {
-    timeline: &'a Timeline,
-    top: usize,
-}
-
-/// Heights in pixels: of the header of a timeline, of each row, and of the space below the rows.
-const HEADER_HEIGHT: usize = 56;
-const ROW_HEIGHT: usize = 24;
-const FOOTER_HEIGHT: usize = 40;
-
-impl<'a> Svg<'a> {
-    fn new(timelines: &[&'a Timeline]) -> Self {
-        let mut height = 0;
-        let draw = |timeline: &'a Timeline| {
-            let top = height;
-            height += HEADER_HEIGHT + ROW_HEIGHT * timeline.rows.len() + FOOTER_HEIGHT;
-            PositionedTimeline { timeline, top }
-        };
-        Self { timelines: timelines.iter().copied().map(draw).collect(), height }
-    }
-}
-
-impl PositionedTimeline<'_> {
-    /// Returns the vertical position of a row.
-    const fn row_y(&self, index: &usize) -> usize {
-        self.top + HEADER_HEIGHT + ROW_HEIGHT * *index
-    }
-
-    /// Returns the vertical position of the axis.
-    const fn axis_y(&self) -> usize {
-        self.row_y(&self.timeline.rows.len())
+impl TimelineRow {
+    /// Returns the geometry of the bar; `None` if its timestamps are unknown.
+    pub(super) fn geometry(&self, axis: Option<Axis>) -> Option<BarGeometry> {
+        Some(BarGeometry::new(self.bar?, axis?))
     }
 }
 
 impl Timeline {
-    /// Returns the geometry of a row's bar; `None` if its timestamps are unknown.
-    fn bar_geometry(&self, row: &TimelineRow) -> Option<BarGeometry> {
-        let (axis, bar) = (self.axis?, row.bar?);
-        let x = axis.percent(bar.from);
-        Some(BarGeometry {
-            // A step that took no time still gets a visible bar.
-            x: x.min(100.0 - MIN_BAR_WIDTH),
-            width: (axis.percent(bar.to) - x).max(MIN_BAR_WIDTH),
-            is_open: bar.is_open,
-            start: format_duration(axis.offset(bar.from)),
-            duration: format_duration(bar.duration()),
-        })
-    }
-
-    /// Returns the end, in milliseconds since 1970; 0 if no timestamp is known.
-    fn end_millis(&self) -> i64 {
-        self.axis.map_or(0, |axis| axis.end().as_millisecond())
-    }
-
     /// Whether the time of at least one attempt is known.
-    fn has_attempt_marks(&self) -> bool {
+    pub(super) fn has_attempt_marks(&self) -> bool {
         self.axis.is_some() && self.attempts.iter().any(|attempt| attempt.time.is_some())
     }
 
-    /// Returns the position of each attempt.
-    fn attempt_marks(&self) -> impl Iterator<Item = AttemptMark> {
-        self.attempts.iter().filter_map(|attempt| {
-            let x = self.axis?.percent(attempt.time?);
+    /// Returns the positions of the attempts, in tenths of a percent of the axis, so that there is a
+    /// limit on their number.
+    pub(super) fn attempt_marks(&self, axis: Option<Axis>) -> Vec<AttemptMark> {
+        let marks = self.attempts.iter().filter_map(|attempt| {
+            let percent = axis?.percent(attempt.time?);
+            let x = (percent * 10.0).round() / 10.0;
             Some(AttemptMark { x, is_error: attempt.error.is_some() })
-        })
+        });
+        let mut marks: Vec<_> = marks.collect();
+        marks.dedup();
+        marks
     }
 
     /// Returns the errors of attempts, with consecutive equal errors merged.
-    fn repeated_errors(&self) -> Vec<RepeatedError<'_>> {
+    pub(super) fn repeated_errors(&self) -> Vec<RepeatedError<'_>> {
         let alike = self.attempts.chunk_by(|one, next| one.error == next.error);
         alike
             .filter_map(|run| {
@@ -137,27 +79,47 @@ impl Timeline {
 }
 
 /// The position of a bar, in percent of the axis, and its times as text.
-struct BarGeometry {
-    x: f64,
-    width: f64,
-    is_open: bool,
-    start: String,
-    duration: String,
+pub(super) struct BarGeometry {
+    pub(super) x: f64,
+    pub(super) width: f64,
+    pub(super) is_open: bool,
+    pub(super) start: String,
+    pub(super) duration: String,
+}
+
+impl BarGeometry {
+    fn new(bar: Bar, axis: Axis) -> Self {
+        let x = axis.percent(bar.from);
+        Self {
+            // A step that took no time still gets a visible bar.
+            x: x.min(100.0 - MIN_BAR_WIDTH),
+            width: (axis.percent(bar.to) - x).max(MIN_BAR_WIDTH),
+            is_open: bar.is_open,
+            start: format_duration(axis.offset(bar.from)),
+            duration: format_duration(bar.duration()),
+        }
+    }
+
+    /// Returns the bar of a whole job.
+    pub(super) fn of_job(timeline: &Timeline, axis: Option<Axis>) -> Option<Self> {
+        Some(Self::new(timeline.bar()?, axis?))
+    }
 }
 
 /// The position of an attempt, in percent of the axis.
-struct AttemptMark {
-    x: f64,
-    is_error: bool,
+#[derive(PartialEq)]
+pub(super) struct AttemptMark {
+    pub(super) x: f64,
+    pub(super) is_error: bool,
 }
 
 /// An error of consecutive attempts.
-struct RepeatedError<'a> {
-    when: String,
+pub(super) struct RepeatedError<'a> {
+    pub(super) when: String,
     /// The period in the service's time, if that is known.
-    time_range: Option<(Timestamp, Timestamp)>,
-    message: &'a str,
-    count: usize,
+    pub(super) time_range: Option<(Timestamp, Timestamp)>,
+    pub(super) message: &'a str,
+    pub(super) count: usize,
 }
 
 /// Minimum width of a bar, in percent of the axis.
@@ -165,7 +127,7 @@ const MIN_BAR_WIDTH: f64 = 0.5;
 
 impl PhaseKind {
     /// Returns the class in the style sheets.
-    const fn css_class(self) -> &'static str {
+    pub(super) const fn css_class(self) -> &'static str {
         match self {
             Self::Initializing => "initializing",
             Self::Running => "running",
@@ -177,19 +139,11 @@ impl PhaseKind {
 }
 
 /// Returns a text, truncated after `max_chars` characters.
-fn truncate(text: &str, max_chars: usize) -> String {
+pub(super) fn truncate(text: &str, max_chars: usize) -> String {
     match text.char_indices().nth(max_chars) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.into(),
     }
-}
-
-/// Escapes a text for Mermaid: punctuation becomes character codes, because most of it has a
-/// meaning there.
-fn escape_mermaid(text: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || " -_.,/()".contains(c);
-    let encode = |c| if plain(c) { String::from(c) } else { format!("#{};", u32::from(c)) };
-    text.chars().map(encode).collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use job_model::{Deviation, Job, Phase, TreeEntry};
+use job_model::{Deviation, Job, Phase};
 use job_transport::Reading;
 
 use super::axis::Axis;
@@ -14,15 +14,28 @@ use crate::terminal::{format_duration, text::sanitize_line};
 #[derive(Debug)]
 pub(crate) struct Timeline {
     pub(crate) id: String,
+    /// The type of the job.
     pub(crate) label: String,
+    pub(crate) name: Option<String>,
     pub(crate) kind: PhaseKind,
     /// The outcome, or the current phase.
     pub(crate) status: String,
     /// Further details, each with a name and a value.
     pub(crate) details: Vec<(&'static str, String)>,
-    /// Which step failed, and why.
+    /// Which step failed and why, or how many did.
     pub(crate) failure: Option<String>,
+    /// The distinct reasons, each with the names of steps, if several steps failed.
+    pub(crate) failure_reasons: Vec<String>,
+    /// The most frequent reason of a failure, or the error of a job that was not read. Other jobs may
+    /// have the same.
+    pub(crate) reason: Option<String>,
+    /// Why the wait stopped before the job ended.
+    pub(crate) cause: Option<String>,
+    /// Whether the job, or one of its clusters and nodes, was read.
+    pub(crate) was_read: bool,
     pub(crate) warnings: Vec<String>,
+    /// The job and its steps, then the clusters and nodes. Steps follow their parent, in the order of
+    /// their starts.
     pub(crate) rows: Vec<TimelineRow>,
     /// The attempts of the wait; empty for a saved reply.
     pub(crate) attempts: Vec<TimelineAttempt>,
@@ -30,7 +43,7 @@ pub(crate) struct Timeline {
 }
 
 /// The job, or a step of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct TimelineRow {
     pub(crate) depth: usize,
     pub(crate) label: String,
@@ -64,7 +77,7 @@ pub(crate) struct TimelineAttempt {
 }
 
 /// The phases that are drawn differently.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum PhaseKind {
     Initializing,
     Running,
@@ -90,21 +103,17 @@ impl Timeline {
         attempts: Vec<TimelineAttempt>,
     ) -> Self {
         // Without a job, the clusters and nodes have the only rows.
-        let has_job_rows = job.is_some() || objects.is_empty();
-        let none = Job::default();
+        let was_read = job.is_some() || !objects.is_empty();
+        let (none, has_job) = (Job::default(), job.is_some());
         let job = job.unwrap_or(&none);
         let failure = job.failure();
         let failing = failure.as_ref().map(|failure| failure.path.indices());
-        let mut rows: Vec<_> = job
-            .walk()
-            .filter(|_| has_job_rows)
-            .map(|entry| {
-                let indices = entry.path.indices();
-                let is_failing = failing.is_some_and(|failing| failing.starts_with(indices));
-                TimelineRow::new(&entry, is_failing)
-            })
-            .chain(objects)
-            .collect();
+        let summary = job.failure_summary();
+        let many = summary.as_ref().filter(|summary| summary.has_many());
+        let reason =
+            summary.as_ref().and_then(|summary| summary.reasons.first()?.reason.as_deref());
+        let mut rows = if has_job { job_rows(job, failing) } else { Vec::new() };
+        rows.extend(objects);
         let bars = rows.iter().filter_map(|row| row.bar).flat_map(|bar| [bar.from, bar.to]);
         let axis =
             Axis::from_timestamps(bars.chain(attempts.iter().filter_map(|attempt| attempt.time)));
@@ -124,10 +133,22 @@ impl Timeline {
         Self {
             id: sanitize_line(job.uid().unwrap_or_default()),
             label: sanitize_line(job.label()),
+            name: shown_name(job),
             kind: PhaseKind::from_job(job),
             status: phase_text(job),
             details,
-            failure: failure.map(|failure| sanitize_line(&failure.to_string())),
+            failure: match many {
+                Some(many) => Some(format!("{} failed", many.counts())),
+                None => failure.as_ref().map(|failure| sanitize_line(&failure.to_string())),
+            },
+            failure_reasons: many
+                .iter()
+                .flat_map(|many| many.reason_lines())
+                .map(|line| sanitize_line(&line))
+                .collect(),
+            reason: reason.map(sanitize_line),
+            cause: None,
+            was_read,
             warnings: job
                 .inconsistencies()
                 .iter()
@@ -140,19 +161,79 @@ impl Timeline {
     }
 }
 
+impl Timeline {
+    /// Returns the type and the name of the job.
+    pub(crate) fn title(&self) -> String {
+        joined(&self.label, self.name.as_deref())
+    }
+
+    /// Returns the index of the step that made the job fail.
+    pub(crate) fn failing_row(&self) -> Option<usize> {
+        self.rows.iter().rposition(|row| row.is_failing)
+    }
+
+    /// Returns why the job failed, with the reasons of all its steps, or why it could not be read, or why
+    /// the wait for it stopped.
+    pub(crate) fn why(&self) -> Option<String> {
+        let failure = self.failure.as_ref().map(|failure| match &self.failure_reasons[..] {
+            [] => failure.clone(),
+            reasons => format!("{failure}: {}", reasons.join("; ")),
+        });
+        failure.or_else(|| self.cause.clone())
+    }
+
+    /// Returns the period of the job itself, or that of its clusters and nodes.
+    pub(crate) fn bar(&self) -> Option<Bar> {
+        let bars = self.rows.iter().filter_map(|row| row.bar);
+        let first = self.rows.first().filter(|row| row.depth == 0).and_then(|row| row.bar);
+        first.or_else(|| bars.reduce(Bar::union))
+    }
+
+    /// Returns the duration of the job itself, if it is known.
+    pub(crate) fn duration(&self) -> Option<&str> {
+        self.rows.first().filter(|row| row.depth == 0)?.duration.as_deref()
+    }
+}
+
 /// Returns a warning for each deviation of a body.
 pub(crate) fn deviation_warnings(deviations: &[Deviation]) -> impl Iterator<Item = String> {
     deviations.iter().map(|deviation| sanitize_line(&deviation.to_string()))
 }
 
+/// Returns the rows of a job and its steps. A step follows its parent, and steps with the same parent
+/// are in the order of their starts. Those without a known start come last, in the order of the reply.
+/// `failing` is the path of the failed step.
+fn job_rows(job: &Job, failing: Option<&[usize]>) -> Vec<TimelineRow> {
+    let mut rows = Vec::new();
+    let mut rest = vec![(0, job, failing)];
+    while let Some((depth, job, failing)) = rest.pop() {
+        rows.push(TimelineRow::new(depth, job, failing.is_some()));
+        let mut steps: Vec<_> = job.sub_jobs().iter().enumerate().collect();
+        steps.sort_by_key(|(_, step)| {
+            let start = step.created_at().or_else(|| step.updated_at());
+            (start.is_none(), start)
+        });
+        rest.extend(steps.into_iter().rev().map(|(index, step)| {
+            let below = failing.and_then(<[usize]>::split_first);
+            let failing = below.filter(|(first, _)| **first == index).map(|(_, below)| below);
+            (depth + 1, step, failing)
+        }));
+    }
+    rows
+}
+
+/// Returns the name to show for a job, unless it has no type, so that its label is its id already.
+fn shown_name(job: &Job) -> Option<String> {
+    let name = job.display_name()?;
+    (!job.label().starts_with(&*name)).then(|| sanitize_line(&name))
+}
+
 impl TimelineRow {
-    fn new(entry: &TreeEntry<'_>, is_failing: bool) -> Self {
-        let job = entry.job;
-        let name = job.spec.as_ref().and_then(|spec| spec.resource_name.as_deref());
+    fn new(depth: usize, job: &Job, is_failing: bool) -> Self {
         Self {
-            depth: entry.path.depth(),
+            depth,
             label: sanitize_line(job.label()),
-            name: name.filter(|name| !name.is_empty()).map(sanitize_line),
+            name: shown_name(job),
             phase: phase_text(job),
             kind: PhaseKind::from_job(job),
             is_failing,
@@ -161,6 +242,21 @@ impl TimelineRow {
             bar: Bar::from_job(job),
         }
     }
+
+    /// Returns the label and the name.
+    pub(crate) fn title(&self) -> String {
+        joined(&self.label, self.name.as_deref())
+    }
+
+    /// Whether the row has the mark of a failure, which is visible without colors.
+    pub(super) fn is_marked(&self) -> bool {
+        self.is_failing || self.kind == PhaseKind::Failed
+    }
+}
+
+/// Returns a label and a name as one text.
+fn joined(label: &str, name: Option<&str>) -> String {
+    name.map_or_else(|| label.into(), |name| format!("{label} {name}"))
 }
 
 impl Bar {
@@ -170,6 +266,15 @@ impl Bar {
         let from = created.or(updated)?;
         let is_open = !job.phase().is_some_and(Phase::is_terminal);
         Some(Self { from, to: updated.unwrap_or(from).max(from), is_open })
+    }
+
+    /// Returns the period from the start of the earlier to the end of the later one.
+    pub(crate) fn union(self, other: Self) -> Self {
+        Self {
+            from: self.from.min(other.from),
+            to: self.to.max(other.to),
+            is_open: self.is_open || other.is_open,
+        }
     }
 
     pub(crate) fn duration(self) -> Duration {

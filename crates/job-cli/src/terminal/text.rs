@@ -1,32 +1,71 @@
 //! Sanitizes untrusted texts for display: escapes control characters and the commands of CI
 //! runners, and limits the length.
 
+use std::{
+    borrow::Cow,
+    net::Ipv6Addr,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
 use job_model::is_unprintable;
 
 /// Maximum number of characters of one line. Nobody reads longer ones, and `-o json` has the whole
 /// text.
 const MAX_LINE_CHARS: usize = 2_000;
 
+/// Whether lines show canonical requests.
+static SHOWS_CANONICAL_REQUESTS: AtomicBool = AtomicBool::new(false);
+
+/// Lets all lines of the process show canonical requests, as `-v` does.
+pub(crate) fn show_canonical_requests() {
+    SHOWS_CANONICAL_REQUESTS.store(true, Ordering::Relaxed);
+}
+
 /// Returns any text as one printable line. Unprintable characters, and the first character of a
-/// command for a CI runner, are escaped. A text above the
-/// limit is truncated, followed by the number of omitted characters.
+/// command for a CI runner, are escaped: `##[` and the like, and `::`. A text above the limit is
+/// truncated, followed by the number of omitted characters. The canonical request, which the gateway
+/// repeats if a signature is wrong, is shown only with `-v`.
 pub(crate) fn sanitize_line(text: &str) -> String {
-    match text.char_indices().nth(MAX_LINE_CHARS) {
-        None => sanitize(text),
-        Some((end, _)) => {
-            let (shown, rest) = text.split_at(end);
-            format!("{}… ({} more characters)", sanitize(shown), rest.chars().count())
-        }
+    let end = text.char_indices().nth(MAX_LINE_CHARS).map_or(text.len(), |(end, _)| end);
+    let (shown, rest) = text.split_at(end);
+    let shown = if SHOWS_CANONICAL_REQUESTS.load(Ordering::Relaxed) {
+        shown.into()
+    } else {
+        without_canonical_request(shown)
+    };
+    match rest.chars().count() {
+        0 => sanitize(&shown),
+        more => format!("{}… ({more} more characters)", sanitize(&shown)),
     }
+}
+
+/// Replaces the canonical request in an error message of the gateway. It ends before the next
+/// sentence of the message, or before the request id in parentheses.
+fn without_canonical_request(text: &str) -> Cow<'_, str> {
+    const START: &str = "canonical request is";
+    let start = text.to_ascii_lowercase().find(START).map(|at| at + START.len());
+    let Some((before, request)) = start.and_then(|start| text.split_at_checked(start)) else {
+        return text.into();
+    };
+    let end = ["; ", " ("].iter().filter_map(|end| request.find(end)).min();
+    let after = end.and_then(|end| request.get(end..)).unwrap_or_default();
+    format!("{before} shown with -v{after}").into()
 }
 
 /// Escapes the same characters as [`sanitize_line`], without a limit on the length.
 pub(crate) fn sanitize(text: &str) -> String {
-    let line_command = line_command_start(text);
     let mut shown = String::with_capacity(text.len());
+    let mut address_end = 0;
+    let mut word_start = 0;
     for (at, c) in text.char_indices() {
         let rest = text.get(at..).unwrap_or_default();
-        if is_unprintable(c) || line_command == Some(at) || starts_with_command(rest) {
+        if !is_address_char(c) {
+            word_start = at + c.len_utf8();
+        } else if at == word_start && is_address(text, at) {
+            address_end = at + rest.find(|c| !is_address_char(c)).unwrap_or(rest.len());
+        }
+        let is_command = starts_with_command(rest) || at >= address_end && rest.starts_with("::");
+        if is_unprintable(c) || is_command {
             shown.extend(c.escape_unicode());
         } else {
             shown.push(c);
@@ -43,11 +82,23 @@ pub(super) fn starts_with_command(text: &str) -> bool {
     after.is_some_and(|after| after.starts_with('['))
 }
 
-/// Returns the position of `::`, with which a command of GitHub Actions starts a line; `None` if
-/// the text does not start with it.
-fn line_command_start(text: &str) -> Option<usize> {
-    let trimmed = text.trim_start();
-    trimmed.starts_with("::").then(|| text.len() - trimmed.len())
+const fn is_address_char(c: char) -> bool {
+    c.is_ascii_hexdigit() || matches!(c, ':' | '.')
+}
+
+/// Maximum length of an IPv6 address in brackets, with the bracket at its end.
+const MAX_ADDRESS_BYTES: usize = 46;
+
+/// Whether an IPv6 address in brackets is at this position. Its `::` is kept, so that a URL can be
+/// copied. A command of GitHub Actions starts with `::`, but never after a bracket.
+fn is_address(text: &str, at: usize) -> bool {
+    if !text.get(..at).is_some_and(|before| before.ends_with('[')) {
+        return false;
+    }
+    let rest = text.get(at..).unwrap_or_default();
+    let end = rest.bytes().take(MAX_ADDRESS_BYTES).position(|byte| byte == b']');
+    let address = end.and_then(|end| rest.get(..end));
+    address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
 }
 
 #[cfg(test)]
@@ -68,16 +119,41 @@ mod tests {
             ("no ##vso[task.x]y", "no \\u{23}#vso[task.x]y"),
             ("##VSO[x] ###[y] ##teamcity[z", "\\u{23}#VSO[x] #\\u{23}#[y] \\u{23}#teamcity[z"),
             ("## [x] # #[ ##-[ #[x]", "## [x] # #[ ##-[ #[x]"),
-            ("::error::x", "\\u{3a}:error::x"),
-            (" \u{3000}::stop-commands::x", " \u{3000}\\u{3a}:stop-commands::x"),
-            ("a ::error::x", "a ::error::x"),
+            ("::error::x", "\\u{3a}:error\\u{3a}:x"),
+            (" \u{3000}::stop-commands::x", " \u{3000}\\u{3a}:stop-commands\\u{3a}:x"),
+            ("a ::error::x", "a \\u{3a}:error\\u{3a}:x"),
             (": :", ": :"),
+            (":::", "\\u{3a}\\u{3a}:"),
+            ("https://[::1]:8443/ [fe80::1]", "https://[::1]:8443/ [fe80::1]"),
+            ("[::error::x] [::1", "[\\u{3a}:error\\u{3a}:x] [\\u{3a}:1"),
         ];
         for (text, expected) in rows {
             assert_eq!(sanitize_line(text), expected, "{text:?}");
         }
         let long = sanitize_line(&"x".repeat(1_000_000));
         assert!(long.ends_with("x… (998000 more characters)"), "{}", &long[MAX_LINE_CHARS..]);
+    }
+
+    #[test]
+    fn canonical_requests_are_left_to_verbose_output() {
+        let rows = [
+            (
+                "verify aksk signature fail, the canonical request is: GET|/a/||host:x|e3b0; check \
+                 the secret key (request id 7)",
+                "verify aksk signature fail, the canonical request is shown with -v; check the \
+                 secret key (request id 7)",
+            ),
+            (
+                "The Canonical Request is GET|/ (request id 7)",
+                "The Canonical Request is shown with -v (request id 7)",
+            ),
+            ("the canonical request is", "the canonical request is shown with -v"),
+            ("a canonical request", "a canonical request"),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(without_canonical_request(text), expected);
+            assert_eq!(sanitize_line(text), expected);
+        }
     }
 
     proptest! {
@@ -89,7 +165,7 @@ mod tests {
         #[test]
         fn sanitized_texts_contain_no_commands(text in "[#:\\[ a\u{200b}\t\n]{0,12}") {
             let shown = sanitize_line(&text);
-            prop_assert_eq!(line_command_start(&shown), None);
+            prop_assert!(!shown.contains("::"));
             prop_assert!(!shown.char_indices().any(|(at, _)| starts_with_command(&shown[at..])));
             prop_assert_eq!(sanitize_line(&shown), shown, "sanitizing twice changes nothing");
         }

@@ -81,6 +81,20 @@ impl Status {
 }
 
 impl WaitCounts {
+    /// Returns the counts that are not zero, such as `2 Running, 1 not read yet`.
+    pub(crate) fn phases(&self) -> String {
+        let counts = [
+            (self.initializing, Phase::Initializing.as_str()),
+            (self.running, Phase::Running.as_str()),
+            (self.ending, "ending"),
+            (self.objects, "reading clusters or nodes"),
+            (self.other, "in other phases"),
+            (self.not_read, "not read yet"),
+        ];
+        let counts = counts.iter().filter(|(count, _)| *count > 0);
+        counts.map(|(count, phase)| format!("{count} {phase}")).collect::<Vec<_>>().join(", ")
+    }
+
     fn count_mut(&mut self, phase: PhaseGroup) -> &mut usize {
         match phase {
             PhaseGroup::NotRead => &mut self.not_read,

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use job_poller::Event;
+use job_poller::{Event, machine::AttemptError};
 
 /// A run of consecutive failed attempts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,11 +28,7 @@ impl ErrorTracker {
     pub(crate) fn record(&mut self, event: &Event) {
         match event {
             Event::AttemptFailed { error, in_a_row, .. } => {
-                // Each reply has a different request id, which alone is not a change.
-                let message = match &error.request_id {
-                    Some(id) => error.message.replace(&format!(" (request id {id})"), ""),
-                    None => error.message.clone(),
-                };
+                let message = message_without_request_id(error);
                 let before = self.current.take();
                 let has_changed = before.is_none_or(|before| before.message != message);
                 self.current = Some(ErrorRun { message, in_a_row: *in_a_row, has_changed });
@@ -48,5 +44,14 @@ impl ErrorTracker {
     /// Returns the current run of errors, if the last attempt failed.
     pub(crate) const fn current(&self) -> Option<&ErrorRun> {
         self.current.as_ref()
+    }
+}
+
+/// Returns the message of an error. Each reply has a different request id, which alone is not a
+/// change.
+pub(crate) fn message_without_request_id(error: &AttemptError) -> String {
+    match &error.request_id {
+        Some(id) => error.message.replace(&format!(" (request id {id})"), ""),
+        None => error.message.clone(),
     }
 }

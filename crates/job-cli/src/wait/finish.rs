@@ -122,6 +122,7 @@ impl Session {
         }
         let mut exit = result.signal.or(result.exit).unwrap_or(Exit::Internal);
         let slice_line = continuation.and_then(|next| self.slice_line(result, exit, next));
+        self.annotations.print();
         slice_line.iter().for_each(|line| self.output.print_text(&format!("{line}\n")));
         if let Some(Err(error)) = self.report.as_ref().map(ReportFile::write) {
             stderr::line(&format!("cce-job: {}", display_chain(&*error)));

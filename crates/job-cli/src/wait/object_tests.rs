@@ -1,5 +1,6 @@
 //! Tests of what each output shows of clusters and nodes.
 
+use jiff::Timestamp;
 use job_model::object::ObjectKind::{self, Cluster, Node};
 use job_poller::machine::Input;
 use job_transport::{FetchError, FetchErrorKind};
@@ -88,8 +89,11 @@ fn json_lines_show_the_objects() {
         object(Cluster, "Available", ""),
     ];
     let wait = wait_until_ready(WaitPolicy::new(), inputs);
-    let events = wait.log.iter().flat_map(|(at, event)| json_lines::event(&wait.id, *at, event));
-    let lines = events.chain([json_lines::finished(&wait)]);
+    let events = wait
+        .log
+        .iter()
+        .flat_map(|(at, event)| json_lines::event(Timestamp::UNIX_EPOCH, &wait.id, *at, event));
+    let lines = events.chain([json_lines::finished(Timestamp::UNIX_EPOCH, &wait)]);
     let lines: Vec<_> = lines.filter(|line| line.contains("object")).collect();
     insta::assert_snapshot!(lines.join("\n"));
 }
@@ -174,7 +178,7 @@ proptest! {
             let pages = pages.map(|format| render(&[&timeline], format).unwrap().replace('\n', " "));
             let lines = wait.log.iter().map(|(_, event)| text::sanitize_line(&event.to_string()));
             let shown = printed(wait).replace('\n', " ");
-            for text in lines.chain(pages).chain([shown, json_lines::finished(wait)]) {
+            for text in lines.chain(pages).chain([shown, json_lines::finished(Timestamp::UNIX_EPOCH, wait)]) {
                 prop_assert_eq!(first_hazard(&text), None);
             }
         }

@@ -9,6 +9,7 @@ use std::{io, time::Duration};
 
 use job_model::{FailureSummary, JobId};
 use job_poller::{Event, FinishedJob, Outcome, WaitErrorKind};
+use job_transport::clock::{Clock, TokioClock};
 
 use super::{finished::Finished, format::OutputFormat, missed::Missed};
 use crate::terminal::{Styles, format_duration, print, printer, text};
@@ -21,6 +22,7 @@ pub(crate) struct Output {
     /// Whether there is more than one job.
     has_many_jobs: bool,
     styles: Styles,
+    clock: TokioClock,
     /// Why a result was not printed.
     refused: Option<io::Error>,
 }
@@ -32,6 +34,7 @@ impl Output {
             raw,
             has_many_jobs,
             styles: Styles::for_stream(&io::stdout()),
+            clock: TokioClock::new(),
             refused: None,
         }
     }
@@ -53,7 +56,7 @@ impl Output {
     /// Prints an event, if the format is JSON lines.
     pub(crate) fn print_event(&mut self, id: &JobId, at: Duration, event: &Event) {
         if self.format == OutputFormat::Jsonl {
-            for line in json_lines::event(id, at, event) {
+            for line in json_lines::event(self.clock.now(), id, at, event) {
                 self.print(line + "\n");
             }
         }
@@ -62,7 +65,7 @@ impl Output {
     /// Prints how many events of a wait were not printed, if the format is JSON lines.
     pub(crate) fn print_missed(&mut self, missed: &Missed) {
         if self.format == OutputFormat::Jsonl {
-            self.print(json_lines::lagged(missed) + "\n");
+            self.print(json_lines::lagged(self.clock.now(), missed) + "\n");
         }
     }
 
@@ -71,7 +74,7 @@ impl Output {
     pub(crate) fn print_finished(&mut self, finished: &Finished, with_deviations: bool) {
         match (self.format, &finished.result) {
             (OutputFormat::Jsonl, _) => {
-                self.print(json_lines::finished(finished) + "\n");
+                self.print(json_lines::finished(self.clock.now(), finished) + "\n");
             }
             // The command stopped the wait, because of a signal, `--any` or `--fail-fast`.
             (OutputFormat::Json, Err(error)) if error.kind() == WaitErrorKind::Stopped => {}
@@ -199,7 +202,7 @@ const TRUNCATED: &str = "the replies need more memory than is allowed, so the st
 
 #[cfg(test)]
 mod tests {
-    use job_poller::WaitPolicy;
+    use job_poller::{WaitPolicy, schedule::JobObservation};
     use proptest::prelude::*;
 
     use super::summary::{SummaryRow, render_table};
@@ -235,6 +238,62 @@ mod tests {
             let lines = result_lines(&finished_wait.id, &ended, with_deviations, Styles::DISABLED);
             assert_eq!(lines.len(), expected, "{lines:?}");
         }
+    }
+
+    /// Returns a job that took 13.9 s, with these steps.
+    fn ended_job(phase: &str, steps: &serde_json::Value) -> FinishedJob {
+        let job = serde_json::json!({
+            "metadata": {"creationTimestamp": "2020-02-02 08:12:40 +0000 UTC",
+                "updateTimestamp": "2020-02-02 08:12:53.9 +0000 UTC"},
+            "spec": {"type": "ScaleupCluster", "resourceName": "blue", "subJobs": steps},
+            "status": {"phase": phase}});
+        let job = serde_json::from_value(job).unwrap();
+        let mut ended = FinishedJob::new("a".parse().unwrap(), job);
+        (ended.attempts, ended.elapsed) = (7, Duration::from_secs(3600));
+        ended.detection_delay = Some(Duration::from_millis(800));
+        let took = Duration::from_millis(13_900);
+        let observation = JobObservation::new("ScaleupCluster", Duration::ZERO, took, true);
+        ended.observation = Some(observation);
+        ended
+    }
+
+    #[test]
+    fn results_have_the_duration_of_the_job_and_each_reason_once() {
+        let node = |index: usize, phase: &str, reason: &str| {
+            serde_json::json!({
+                "spec": {"type": "CreateNode", "resourceName": format!("pool-{index:03}")},
+                "status": {"phase": phase, "reason": reason}})
+        };
+        let nodes = |failed: usize, total: usize| -> serde_json::Value {
+            let phase = |index| if index < failed { "Failed" } else { "Success" };
+            let reason = |index| if index % 3 == 2 { "quota\u{1b}[2J" } else { "sold out" };
+            (0..total).map(|index| node(index, phase(index), reason(index))).collect()
+        };
+        let none = serde_json::json!([]);
+        let changed = |change: fn(&mut FinishedJob)| {
+            let mut ended = ended_job("Success", &none);
+            change(&mut ended);
+            ended
+        };
+        let rows = [
+            ("succeeded", ended_job("Success", &nodes(0, 2))),
+            ("the job had ended before", changed(|ended| ended.observation = None)),
+            ("no date in the reply", changed(|ended| ended.detection_delay = None)),
+            ("unknown times", changed(|ended| ended.job.metadata = None)),
+            ("one failed step", ended_job("Failed", &nodes(1, 200))),
+            ("three failed steps", ended_job("Failed", &nodes(3, 200))),
+            ("many failed steps", ended_job("Failed", &nodes(33, 200))),
+            ("no step has failed", ended_job("Failed", &none)),
+        ];
+        let mut text = String::new();
+        for (name, ended) in rows {
+            let lines = result_lines(&ended.job_id, &ended, true, Styles::DISABLED);
+            text += &format!("{name}\n    {}\n", lines.join("\n    "));
+            let row = SummaryRow::from_finished(&finished((Ok(ended), Vec::new())));
+            let table = render_table(vec![row]);
+            text += &table.lines().skip(2).map(|line| format!("    {line}\n")).collect::<String>();
+        }
+        insta::assert_snapshot!(text);
     }
 
     /// A signal stops all waits at once, and they have two seconds.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 
@@ -10,28 +10,26 @@ use anyhow::Context;
 use job_model::object::{ObjectId, ObjectState};
 use job_poller::{Event, Outcome, machine::ObjectStatus};
 
-use super::finished::Finished;
+use super::{error_run::message_without_request_id, finished::Finished};
 use crate::{
     exit::{Exit, OrExit},
-    files::TargetFile,
     report::{
-        Bar, PhaseKind, ReportFormat, Timeline, TimelineAttempt, TimelineRow, deviation_warnings,
-        render, write_error_context, write_report,
+        Bar, PhaseKind, ReportFormat, ReportTarget, Timeline, TimelineAttempt, TimelineRow,
+        deviation_warnings, render,
     },
     terminal::{format_duration, text::sanitize_line},
 };
 
 /// The report of all waits, written at their end.
 pub(crate) struct ReportFile {
-    file: PathBuf,
-    target: TargetFile,
+    target: ReportTarget,
     format: ReportFormat,
     /// The timelines, by the position of the job on the command line.
     timelines: BTreeMap<usize, Timeline>,
 }
 
 impl ReportFile {
-    /// Creates the file, if it does not exist.
+    /// Checks that the file can be written, without creating it.
     ///
     /// # Errors
     ///
@@ -39,9 +37,9 @@ impl ReportFile {
     /// waits and not after them.
     pub(crate) fn new(file: &Path) -> anyhow::Result<Self> {
         let format = ReportFormat::from_path(file).context("--report").or_exit(Exit::Usage)?;
-        let target = TargetFile::new(file).and_then(|target| target.create().map(|()| target));
-        let target = target.with_context(|| write_error_context(file)).or_exit(Exit::Usage)?;
-        Ok(Self { file: file.into(), target, format, timelines: BTreeMap::new() })
+        let target = ReportTarget::new(file).or_exit(Exit::Usage)?;
+        target.check_writable().or_exit(Exit::Usage)?;
+        Ok(Self { target, format, timelines: BTreeMap::new() })
     }
 
     /// Adds a finished wait.
@@ -56,8 +54,7 @@ impl ReportFile {
     /// Returns an error if it cannot be written.
     pub(crate) fn write(&self) -> anyhow::Result<()> {
         let timelines: Vec<_> = self.timelines.values().collect();
-        let text = render(&timelines, self.format)?;
-        write_report(&self.target, &self.file, &text)
+        self.target.write(&render(&timelines, self.format)?, self.format)
     }
 }
 
@@ -76,6 +73,9 @@ impl Timeline {
         };
         timeline.warnings.splice(0..0, deviation_warnings(deviations));
         timeline.id = sanitize_line(finished.id.as_str());
+        if timeline.name.is_none() && !timeline.was_read {
+            timeline.name = Some(timeline.id.clone());
+        }
         let elapsed = match &finished.result {
             Ok(ended) => ended.elapsed,
             Err(error) => error.elapsed(),
@@ -96,8 +96,11 @@ impl Timeline {
             }
             Err(error) => {
                 timeline.status = error.kind().as_str().replace('_', " ");
-                let cause = sanitize_line(&error.message());
-                timeline.details.push(("the wait stopped", cause));
+                timeline.cause = Some(sanitize_line(&error.message()));
+                if !timeline.was_read {
+                    let message = error.last_error().map(message_without_request_id);
+                    timeline.reason = message.as_deref().map(sanitize_line);
+                }
             }
         }
         timeline.details.push(("waited for", format_duration(elapsed)));

@@ -17,6 +17,7 @@ use job_poller::{
 use job_transport::clock::{Clock, TokioClock};
 
 use super::{
+    annotations::Annotations,
     board::Board,
     checkpoint_file::CheckpointFile,
     finished::Finished,
@@ -63,6 +64,7 @@ pub(crate) struct Session {
     pub(crate) progress: ProgressDisplay,
     pub(crate) checkpoints: Option<CheckpointFile>,
     pub(crate) report: Option<ReportFile>,
+    pub(crate) annotations: Annotations,
     pub(crate) summary: Option<Vec<SummaryRow>>,
     pub(crate) history_file: HistoryFile,
     pub(crate) hints: Hints,
@@ -320,6 +322,7 @@ impl Session {
         result.still_running += usize::from(finished.is_job_running());
         self.summary.iter_mut().for_each(|rows| rows.push(SummaryRow::from_finished(&finished)));
         self.report.iter_mut().for_each(|report| report.add(&finished));
+        self.annotations.add(&finished);
         self.history_file.add(finished.observations());
         let to = if error.is_some() { &mut result.unfinished } else { &mut result.finished };
         if let Some(checkpoint) = finished.checkpoint {

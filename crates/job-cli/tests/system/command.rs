@@ -85,7 +85,7 @@ async fn sim_prints_credentials_and_stops_on_sigterm() {
     wait.arg(text("job"));
     let ran = run(wait).await;
     assert_eq!(ran.code, Some(5), "{ran:?}");
-    assert!(ran.stdout.contains("InstallMaster: \"the flavor is sold out\""), "{ran:?}");
+    assert!(ran.stdout.contains("InstallMaster 00000002: \"the flavor is sold out\""), "{ran:?}");
     assert!(ran.stderr.contains("503 Service Unavailable"), "{ran:?}");
     assert!(fs::read_to_string(&authority).unwrap().starts_with("-----BEGIN CERTIFICATE-----"));
 

@@ -20,6 +20,8 @@ mod objects;
 mod durable;
 mod files;
 mod settings;
+mod inputs;
+mod completions;
 mod permissions;
 mod certificates;
 mod access_keys;

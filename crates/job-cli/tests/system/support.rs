@@ -117,7 +117,7 @@ impl CommandResult {
     /// shows that the expected fault happened.
     pub(crate) fn assert_succeeded(&self, jobs: usize, met: &str) {
         assert_eq!(self.code, Some(0), "{self:?}");
-        assert_eq!(self.stdout.matches("succeeded: CreateCluster").count(), jobs, "{self:?}");
+        assert_eq!(self.stdout.matches(": CreateCluster cluster-name (").count(), jobs, "{self:?}");
         assert!(self.stderr.contains(met), "{met:?} was not met: {}", self.stderr);
     }
 }

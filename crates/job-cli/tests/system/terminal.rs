@@ -26,7 +26,7 @@ use vt100::Parser;
 use crate::support::{Folder, command, is_installed, sleep, wait_command};
 
 /// A command that runs on a pseudo-terminal.
-struct Terminal {
+pub(crate) struct Terminal {
     pty: Arc<Pty>,
     child: Child,
     state: Arc<Mutex<ScreenState>>,
@@ -43,7 +43,7 @@ fn new_parser((rows, columns): (u16, u16)) -> Parser {
 }
 
 impl Terminal {
-    fn start(of: &Command, size: (u16, u16)) -> Self {
+    pub(crate) fn start(of: &Command, size: (u16, u16)) -> Self {
         let (pty, pts) = open().unwrap();
         pty.resize(Size::new(size.0, size.1)).unwrap();
         // The emulator does not reflow lines, so identify as xterm, which does not either.
@@ -72,7 +72,7 @@ impl Terminal {
     }
 
     /// Returns the rows of the screen, without empty rows at the end.
-    fn screen(&self) -> String {
+    pub(crate) fn screen(&self) -> String {
         let seen = self.state.lock().unwrap();
         let columns = seen.parser.screen().size().1.get();
         let rows = seen.parser.screen().rows(0, columns);
@@ -85,7 +85,7 @@ impl Terminal {
     }
 
     /// Waits until the screen fulfills a condition; `what` describes it in the panic message.
-    async fn wait_until(&self, what: &str, is_so: impl Fn(&str) -> bool) {
+    pub(crate) async fn wait_until(&self, what: &str, is_so: impl Fn(&str) -> bool) {
         let found = timeout(Duration::from_secs(30), async {
             while !is_so(&self.screen()) {
                 sleep(Duration::from_millis(10)).await;
@@ -94,7 +94,7 @@ impl Terminal {
         assert!(found.await.is_ok(), "never {what}:\n{}", self.screen());
     }
 
-    fn send_keys(&self, keys: &str) {
+    pub(crate) fn send_keys(&self, keys: &str) {
         (&*self.pty).write_all(keys.as_bytes()).unwrap();
     }
 
@@ -272,7 +272,7 @@ impl Tmux {
         self.run(&["capture-pane", "-p", "-S", "-"])
     }
 
-    async fn wait_until(&self, what: &str, is_so: impl Fn(&str) -> bool) {
+    pub(crate) async fn wait_until(&self, what: &str, is_so: impl Fn(&str) -> bool) {
         let found = timeout(Duration::from_secs(30), async {
             while !is_so(&self.screen()) {
                 sleep(Duration::from_millis(50)).await;
@@ -402,7 +402,7 @@ async fn a_stopped_terminal_does_not_delay_polls() {
     let lines = |text: &str| screen.lines().filter(|line| line.contains(text)).count();
     assert_eq!(lines("warning: status.reason"), 1, "{screen}");
     for id in ending {
-        assert_eq!(lines(&format!("{id} succeeded: ")), 1, "{screen}");
+        assert_eq!(lines(&format!("{id} succeeded in ")), 1, "{screen}");
     }
     terminal.send_keys("\u{3}");
     assert_eq!(terminal.wait_for_exit().await, 130);
@@ -486,7 +486,10 @@ async fn a_dumb_terminal_gets_plain_lines() {
     let mut terminal = Terminal::start(&fixture.command, (24, 80));
     assert_eq!(terminal.wait_for_exit().await, 0);
     let bytes = terminal.bytes();
-    assert!(bytes.contains("CreatePSMCert: Running") && !bytes.contains('\u{1b}'), "{bytes:?}");
+    assert!(
+        bytes.contains("CreatePSMCert 00000001: Running") && !bytes.contains('\u{1b}'),
+        "{bytes:?}"
+    );
     let mut demo = command();
     demo.args(["demo", "--speed", "50"]).env("NO_COLOR", "1");
     let mut terminal = Terminal::start(&demo, (24, 80));

@@ -32,7 +32,7 @@ fn plans() -> [Plan; 3] {
 /// The outcomes of these jobs.
 const EXPECTED_OUTCOMES: [&str; 3] = [
     "succeeded",
-    "failed: CreateCluster > InstallMaster: \"no such flavor\"",
+    "failed: CreateCluster > InstallMaster 00000002: \"no such flavor\"",
     "failed: ScaleupCluster > CreateNode > InstallNode: \"no such image\"",
 ];
 

@@ -235,7 +235,7 @@ async fn a_list_that_fails_is_suspended_for_a_time_that_grows() {
         (List::Status(405), "the list of jobs was refused"),
         (List::Status(500), "the list of jobs could not be read"),
         (List::Garbage, "the list of jobs could not be read"),
-        (List::Slow, "the list of jobs took longer than 5 s"),
+        (List::Slow, "the list of jobs took longer than 5s"),
         (List::Large((4 << 20) + 1), "the list of jobs is larger than 4 MiB"),
         (List::Lag(20), "the list of jobs is stale"),
         (List::Lag(300), "the list of jobs is stale"),

@@ -59,6 +59,8 @@ pub(super) fn job_id(number: u32, index: u32) -> String {
     if index == 0 {
         format!("{:09x}-229a-11e8-9c75-0255ac100ceb", 0x3_5433_1b2c + u64::from(number))
     } else {
-        format!("{number:08x}-9606-11e8-{index:04x}-0255ac10215d")
+        // The first group differs for each sub-job, because programs show it as a short id.
+        let first = (u64::from(number) << 16) + u64::from(index);
+        format!("{first:08x}-9606-11e8-{index:04x}-0255ac10215d")
     }
 }

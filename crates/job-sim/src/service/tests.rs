@@ -211,7 +211,7 @@ async fn sub_jobs_are_served_under_their_own_ids() {
     let install = &node["spec"]["subJobs"][0];
     assert_eq!(install["spec"]["type"], "InstallNode");
     assert_eq!(install["spec"]["resourceID"], "00000002-2338-11e8-825b-0255ac100c13");
-    let unknown = get("00000000-9606-11e8-0009-0255ac10215d").unwrap();
+    let unknown = get("00000009-9606-11e8-0009-0255ac10215d").unwrap();
     assert_eq!(unknown["errorCode"], "CCE.01404001");
 }
 

@@ -72,6 +72,10 @@ fn outputs_of_api_calls_yield_ids_or_an_explanation() {
         ("error", br#"{"error_code": "CCE.01400001", "error_msg": "Invalid request."}"#.into()),
         ("error with a status", b"{\"message\": \"no such cluster\"}\n404".into()),
         (
+            "status of each reply",
+            b"{\"jobid\": \"job-00001\"}\n202\n{\"message\": \"no such cluster\"}\n404".into(),
+        ),
+        (
             "error with headers",
             b"HTTP/1.1 409 Conflict\r\n\r\n{\"errorCode\": \"CCE.1\", \"errorMessage\": \"busy\"}"
                 .into(),

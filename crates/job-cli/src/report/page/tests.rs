@@ -1,4 +1,4 @@
-//! Tests of the three formats with saved replies and with waits.
+//! Tests of the formats with saved replies and with waits.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -19,7 +19,8 @@ use crate::testing::{
     reading_input, run_wait,
 };
 
-const FORMATS: [ReportFormat; 3] = [ReportFormat::Html, ReportFormat::Svg, ReportFormat::Mermaid];
+const FORMATS: [ReportFormat; 4] =
+    [ReportFormat::Html, ReportFormat::Svg, ReportFormat::Mermaid, ReportFormat::Markdown];
 
 fn timeline_from_body(body: impl Into<Bytes>) -> Timeline {
     Timeline::from_reading(&Reading::from_response(Response::new(body.into())).unwrap())
@@ -79,30 +80,110 @@ fn saved_replies_as_charts() {
     insta::assert_snapshot!(charts.concat());
 }
 
+/// The timeline of a wait that never read its job.
+fn unread_timeline() -> Timeline {
+    let stopped = run_wait(WaitPolicy::new().timeout(Duration::ZERO), [status_error(503)]);
+    Timeline::from_finished(&finished(stopped))
+}
+
 #[test]
 fn several_jobs_are_one_report() {
-    let stopped = run_wait(WaitPolicy::new().timeout(Duration::ZERO), [status_error(503)]);
-    let timelines = [
-        failed_wait_timeline(),
-        Timeline::from_finished(&finished(stopped)),
-        timeline_from_fixture("bare.json"),
-    ];
-    let html = render(&timelines.each_ref(), ReportFormat::Html).unwrap();
-    assert_eq!(html.matches("<article>").count(), 3);
-    assert!(html.contains("<title>CreateCluster: failed, and 2 more</title>"), "{html}");
-    assert!(html.contains("the wait stopped"), "{html}");
-    let svg = render(&timelines.each_ref(), ReportFormat::Svg).unwrap();
-    let svg = Document::parse(&svg).unwrap();
-    let height: f64 = svg.root_element().attribute("height").unwrap().parse().unwrap();
-    let ys = svg.descendants().filter_map(|node| node.attribute("y")?.parse::<f64>().ok());
-    assert!(ys.fold(0.0, f64::max) < height, "everything is inside the image");
+    let timelines = [timeline_from_fixture("bare.json"), unread_timeline(), failed_wait_timeline()];
+    for format in FORMATS {
+        insta::assert_snapshot!(render(&timelines.each_ref(), format).unwrap());
+    }
+}
+
+#[test]
+fn an_unread_job_is_explained_in_every_format() {
+    for format in FORMATS {
+        insta::assert_snapshot!(render(&[&unread_timeline()], format).unwrap());
+    }
+}
+
+/// A job with this number of steps, one of which has failed. Each step has its own name.
+fn large_job(steps: usize, failed: Option<usize>) -> Value {
+    let at =
+        |second: usize| format!("2020-02-02 08:{:02}:{:02} +0000 UTC", second / 60, second % 60);
+    let step = |index: usize| {
+        let is_failed = failed == Some(index);
+        let phase = if is_failed { "Failed" } else { "Success" };
+        json!({"metadata": {"creationTimestamp": at(index), "updateTimestamp": at(index + 9)},
+            "spec": {"type": "InstallNode", "resourceName": format!("pool-blue-node-{index:05}")},
+            "status": {"phase": phase, "reason": if is_failed { "no quota" } else { "" }}})
+    };
+    let steps: Vec<_> = (0..steps).map(step).collect();
+    let phase = if failed.is_some() { "Failed" } else { "Success" };
+    json!({"metadata": {"uid": "354331b2c-229a", "creationTimestamp": at(0), "updateTimestamp": at(600)},
+        "spec": {"type": "ScaleUp", "resourceName": "blue", "subJobs": steps},
+        "status": {"phase": phase, "reason": ""}})
+}
+
+#[test]
+fn finished_steps_fold_but_the_failed_path_does_not() {
+    let page = |steps| {
+        let timeline = timeline_from_body(large_job(steps, Some(40)).to_string());
+        render(&[&timeline], ReportFormat::Html).unwrap()
+    };
+    for (steps, folded) in [(59, 0), (60, 2), (500, 2)] {
+        let page = page(steps);
+        assert_eq!(page.matches("<details>").count(), folded, "{steps}");
+        assert_eq!(page.matches("<li ").count(), steps + 1, "{steps}");
+        // The link in the banner leads to a row that is not folded.
+        let before = page.split("id=\"r41\"").next().unwrap();
+        assert!(page.contains("<a href=\"#r41\">"), "{steps}");
+        assert_eq!(before.matches("<details>").count(), before.matches("</details>").count());
+        assert!(page.find("class=\"axis\"") < page.find("<li "), "the axis is on top");
+    }
+    let svg = timeline_from_body(large_job(500, Some(40)).to_string());
+    let svg = render(&[&svg], ReportFormat::Svg).unwrap();
+    assert!(svg.contains("40 finished steps") && svg.contains("459 finished steps"), "{svg}");
+}
+
+/// Ten failed jobs, ten that were not read, and many that succeeded.
+fn many_timelines(number: usize) -> Vec<Timeline> {
+    let timeline = |index: usize| {
+        let failed = (index % 500 == 7).then_some(2);
+        let mut timeline = timeline_from_body(large_job(8, failed).to_string());
+        timeline.id = format!("{index:08x}-229a-11e8-9c75-0255ac100ceb");
+        timeline.name = Some(format!("cluster-of-the-team-{index}"));
+        if index % 500 == 13 {
+            timeline = unread_timeline();
+            timeline.name = Some(format!("{index:08x}"));
+        }
+        timeline
+    };
+    (0..number).map(timeline).collect()
+}
+
+#[test]
+fn five_thousand_jobs_are_small_pages_with_an_overview() {
+    let timelines = many_timelines(5_000);
+    let timelines: Vec<_> = timelines.iter().collect();
+    for (format, max) in [
+        (ReportFormat::Html, 3_000_000),
+        (ReportFormat::Svg, 1_000_000),
+        (ReportFormat::Mermaid, 50_000),
+        (ReportFormat::Markdown, 60_000),
+    ] {
+        let page = render(&timelines, format).unwrap();
+        assert!(page.len() < max, "{format:?} has {} bytes", page.len());
+        for text in ["10 failed", "10 could not be read", "4980 succeeded", "cluster-of-the-team-7"]
+        {
+            assert!(page.contains(text), "{format:?}: {text}");
+        }
+        let (failed, other) = (page.find("cluster-of-the-team-4507"), page.find("team-0"));
+        assert!(failed.is_some() && (other.is_none() || failed < other), "failed jobs come first");
+    }
 }
 
 #[test]
 fn reports_reference_no_external_resources() {
     for format in FORMATS {
         let page = render(&[&failed_wait_timeline()], format).unwrap();
-        for outside in ["http:", "https:", "url(", "src=", "href=", "@import", "<script", "<link"] {
+        for outside in
+            ["http:", "https:", "url(", "src=", "href=\"h", "@import", "<script", "<link"]
+        {
             let own = page.replace("http://www.w3.org/2000/svg", "");
             assert!(!own.contains(outside), "{format:?} has {outside}");
         }

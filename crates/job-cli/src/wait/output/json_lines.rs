@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use job_model::JobId;
 use job_poller::{Event, Report};
 use serde::Serialize;
@@ -22,6 +23,9 @@ struct Context<'a> {
     job: &'a JobId,
     /// Seconds since the start of the wait.
     at: f64,
+    /// The wall-clock time at which the line was printed, as RFC 3339 in UTC with milliseconds. It is
+    /// for readers and log collectors; no decision of a wait depends on it.
+    time: String,
 }
 
 /// The event of a wait that is over.
@@ -41,32 +45,36 @@ struct LaggedEvent {
     missed: u64,
 }
 
-/// Returns the lines of an event: one for each deviation, and one for every other event.
-pub(crate) fn event(job: &JobId, at: Duration, event: &Event) -> Vec<String> {
-    let Event::Deviations(deviations) = event else { return vec![to_json_line(job, at, event)] };
-    let line = |deviation| to_json_line(job, at, &Event::Deviations(vec![deviation]));
+/// Returns the lines of an event: one for each deviation, and one for every other event. `now` is the
+/// wall-clock time.
+pub(crate) fn event(now: Timestamp, job: &JobId, at: Duration, event: &Event) -> Vec<String> {
+    let Event::Deviations(deviations) = event else {
+        return vec![to_json_line(now, job, at, event)];
+    };
+    let line = |deviation| to_json_line(now, job, at, &Event::Deviations(vec![deviation]));
     deviations.iter().cloned().map(line).collect()
 }
 
 /// Returns the line of a finished wait.
-pub(crate) fn finished(finished: &Finished) -> String {
+pub(crate) fn finished(now: Timestamp, finished: &Finished) -> String {
     let report = Report::new(&finished.result, finished.job());
     let (exit, at) = (finished.exit().map(|exit: Exit| exit as u8), report.elapsed);
-    to_json_line(&finished.id, at, &FinishedEvent { event: "finished", exit, report })
+    to_json_line(now, &finished.id, at, &FinishedEvent { event: "finished", exit, report })
 }
 
 /// Returns the line for events that were not printed.
-pub(crate) fn lagged(missed: &Missed) -> String {
+pub(crate) fn lagged(now: Timestamp, missed: &Missed) -> String {
     let Missed { job, at, events } = missed;
-    to_json_line(job, *at, &LaggedEvent { event: "lagged", missed: *events })
+    to_json_line(now, job, *at, &LaggedEvent { event: "lagged", missed: *events })
 }
 
 /// Returns a line. The name of the event comes first in its JSON, and the context is inserted after
 /// it.
-fn to_json_line(job: &JobId, at: Duration, event: &impl Serialize) -> String {
+fn to_json_line(now: Timestamp, job: &JobId, at: Duration, event: &impl Serialize) -> String {
     // Serialization fails only for maps with keys that are not strings, and there are none.
     let event = serde_json::to_string(event).unwrap_or_default();
-    let context = Context { job, at: at.as_millis() as f64 / 1000.0 };
+    let at = at.as_millis() as f64 / 1000.0;
+    let context = Context { job, at, time: format!("{now:.3}") };
     let context = serde_json::to_string(&context).unwrap_or_default();
     debug_assert!(event.starts_with("{\"event\":\""), "the name is not the first member: {event}");
     // The name is a plain word, so the first comma or brace follows it.

@@ -296,7 +296,11 @@ fn step_cells(snapshot: &WaitSnapshot, step: &StepRow, many: bool) -> Cells {
         name,
         phase: step.phase.clone(),
         phase_style: step.phase_style,
-        progress: step.progress.map_or_else(String::new, |(done, all)| format!("{done}/{all}")),
+        progress: step.progress.map_or_else(String::new, |(done, all)| {
+            // The service lists a step only when it starts, so the number grows.
+            let so_far = if matches!(step.time, StepTime::Since(_)) { " so far" } else { "" };
+            format!("{done} of {all}{so_far}")
+        }),
         time: took.map_or_else(String::new, format_duration),
         rest: rest.join("  "),
     }

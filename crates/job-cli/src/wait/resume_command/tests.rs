@@ -51,12 +51,7 @@ fn the_next_command_keeps_the_relevant_flags() {
             NextLimit::Timeout(None),
             "cce-job wait --any --ca-file 'a b.pem' --color never --timeout none --checkpoint 'my file'",
         ),
-        (
-            "cce-job wait -- -a 'b c'",
-            jobs(&["-a", "b c"]),
-            NextLimit::Default,
-            "cce-job wait -- -a 'b c'",
-        ),
+        ("cce-job wait -- -a b", jobs(&["-a", "b"]), NextLimit::Default, "cce-job wait -- -a b"),
         (
             "cce-job wait --at-most 9m --print-id --timeout 2h --until ready --from r.json",
             with_state(jobs(&["a", "b"])),

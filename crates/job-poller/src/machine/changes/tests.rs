@@ -47,10 +47,10 @@ fn each_change_emits_one_event() {
     let lines = rows.map(|(name, before, now)| {
         let before = before.map(job);
         let events = changes(before.as_ref(), &job(now)).into_iter().map(|event| match event {
-            Event::Phase { label, from, to, change } => {
+            Event::Phase { label, from, to, change, .. } => {
                 format!("    {label} {from:?} -> {to:?}, {change:?}\n")
             }
-            Event::SubJob { path, label, from, to } => {
+            Event::SubJob { path, label, from, to, .. } => {
                 format!("    {path} {label} {from:?} -> {to:?}\n")
             }
             Event::Progress(progress) => {
@@ -61,6 +61,28 @@ fn each_change_emits_one_event() {
         format!("{name}\n{}", events.collect::<String>())
     });
     insta::assert_snapshot!(lines.concat());
+}
+
+#[test]
+fn events_have_the_names_of_resources_or_short_uids() {
+    let named = json!({"metadata": {"uid": "2f4b5d6e-229a"}, "spec": {"type": "CreateNode"}});
+    let mut pool = named.clone();
+    pool["spec"]["resourceName"] = json!("pool-7");
+    let mut root = named.clone();
+    root["spec"]["subJobs"] = json!([pool, named, {"metadata": {"uid": "3f4b5d6e-229a"}}]);
+    let shown = |root: &Value| {
+        let job = Job::from_slice(root.to_string().as_bytes()).unwrap();
+        changes(None, &job).iter().map(|event| format!("{event}\n")).collect::<String>()
+    };
+    let steps = "  CreateNode pool-7: no phase
+  CreateNode 2f4b5d6e: no phase
+  3f4b5d6e-229a: no phase
+0 of 3 steps done, 0 running
+";
+    let unknown = "no phase (not a known phase; still waiting)";
+    assert_eq!(shown(&root), format!("CreateNode: {unknown}\n{steps}"));
+    root["spec"]["resourceName"] = json!("prod");
+    assert_eq!(shown(&root), format!("CreateNode prod: {unknown}\n{steps}"));
 }
 
 /// Returns lines for [`job`] with few ids and phases, so that equal trees are frequent.

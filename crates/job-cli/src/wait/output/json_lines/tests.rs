@@ -13,9 +13,11 @@ use crate::testing::{
     job_with_displayed_text, job_with_text, reading_input, run_wait,
 };
 
+const NOW: Timestamp = Timestamp::constant(1_580_631_160, 123_987_000);
+
 fn event_lines(log: &[(Duration, Event)]) -> String {
     let id: JobId = "354331b2c-229a".parse().unwrap();
-    log.iter().flat_map(|(at, one)| event(&id, *at, one)).map(|line| line + "\n").collect()
+    log.iter().flat_map(|(at, one)| event(NOW, &id, *at, one)).map(|line| line + "\n").collect()
 }
 
 fn job(phase: &str, steps: &[(&str, &str)], minute: u32) -> Input {
@@ -65,7 +67,7 @@ fn every_event_is_one_json_line() {
             reading_input(&json!({"metadata": {"uid": "b"}, "status": {"phase": "Running"}})),
         ]),
     );
-    let all = event_lines(&log) + &finished(&finished_wait((result, log))) + "\n";
+    let all = event_lines(&log) + &finished(NOW, &finished_wait((result, log))) + "\n";
     let names = all.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let names: BTreeSet<_> = names.map(|line| line["event"].as_str().unwrap().to_owned()).collect();
     let expected = "attempt_failed credentials_refreshed deviation finished heartbeat next_attempt phase progress settling \
@@ -86,7 +88,7 @@ fn every_outcome_is_one_json_line() {
         run_wait(WaitPolicy::new(), [status_error(401)]),
         run_wait(WaitPolicy::new(), std::iter::repeat_n(status_error(404), 20)),
     ];
-    let lines = rows.map(|ended| finished(&finished_wait(ended)) + "\n");
+    let lines = rows.map(|ended| finished(NOW, &finished_wait(ended)) + "\n");
     insta::assert_snapshot!(lines.concat());
 }
 
@@ -94,12 +96,15 @@ fn every_outcome_is_one_json_line() {
 fn missed_events_are_one_json_line() {
     let missed =
         Missed { job: "a-1".parse().unwrap(), at: Duration::from_millis(1500), events: 12 };
-    assert_eq!(lagged(&missed), r#"{"v":1,"event":"lagged","job":"a-1","at":1.5,"missed":12}"#);
+    assert_eq!(
+        lagged(NOW, &missed),
+        r#"{"v":1,"event":"lagged","job":"a-1","at":1.5,"time":"2020-02-02T08:12:40.123Z","missed":12}"#
+    );
 }
 
 fn check_hostile(job: &Value) {
     let (result, log) = run_wait(WaitPolicy::new(), [reading_input(job)]);
-    let all = event_lines(&log) + &finished(&finished_wait((result, log)));
+    let all = event_lines(&log) + &finished(NOW, &finished_wait((result, log)));
     assert_eq!(first_hazard(&all), None);
     for line in all.lines() {
         let line: Value = serde_json::from_str(line).unwrap();

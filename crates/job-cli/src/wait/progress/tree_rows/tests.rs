@@ -216,7 +216,7 @@ fn many_jobs(count: usize) -> Vec<WaitSnapshot> {
             in_a_row: 3,
             has_changed: false,
         });
-        let remaining = (index % 5 == 0).then(|| Duration::from_secs(170));
+        let remaining = index.is_multiple_of(5).then(|| Duration::from_secs(170));
         WaitSnapshot { id, error_run, remaining, ..snapshot(job.as_ref()) }
     };
     (0..count).map(one).collect()

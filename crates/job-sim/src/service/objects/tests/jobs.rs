@@ -16,7 +16,7 @@ async fn jobs_are_forgotten_after_their_end() {
         }
         let id = sim.job().to_string();
         let old = sim.add_finished(Plan::delete_node(), seconds(4)).to_string();
-        let sub_job = "00000000-9606-11e8-0001-0255ac10215d";
+        let sub_job = "00000001-9606-11e8-0001-0255ac10215d";
         for (time, expected) in [(4_900, "Running"), (5_000, at_5), (7_900, at_5), (8_000, at_8)] {
             advance_to(&sim, Duration::from_millis(time)).await;
             assert_eq!(job(&sim, &id), expected, "{retention:?} at {time} ms");
