@@ -125,7 +125,7 @@ async fn slices_recipe_waits_until_the_job_has_ended() {
         return;
     }
     for (plan, code, last) in [
-        (Plan::create_cluster(), 0, " succeeded: CreateCluster"),
+        (Plan::create_cluster(), 0, " succeeded in "),
         (Plan::create_cluster().with_failure("sold out"), 5, "\"sold out\""),
     ] {
         let fixture = RecipeFixture::new(plan).await;

@@ -74,6 +74,13 @@ fn outcome(ran: &CommandResult) -> String {
     let lines = text.lines().filter(|line| !line.starts_with([' ', 'c', 't']));
     let lines = lines.map(|line| {
         let (start, end) = line.split_once(" (").unwrap_or((line, ""));
+        // How long the job took, and when its end was detected.
+        let start = match start.split_once(" in ") {
+            Some((start, rest)) => {
+                format!("{start}{}", rest.split_once(": ").map_or("", |(_, job)| job))
+            }
+            None => start.to_owned(),
+        };
         format!("{start}{}\n", end.split_once("): ").map_or("", |(_, cause)| cause))
     });
     lines.collect::<String>().split("(request id").next().unwrap().to_owned()
