@@ -16,7 +16,7 @@ const MAX_ROOMS: usize = 12;
 
 /// The rooms of each crate in the order of their imports: a room may use only the rooms before it.
 const ORDER: &[(&str, &str)] = &[
-    ("job-model", "printable id decode job object tree reply"),
+    ("job-model", "printable duration id decode job object tree reply"),
     // `clock` comes first: it uses no other room, and every room with a time limit uses it.
     ("job-transport", "clock transport request auth client hyper"),
     // `reply_script` is for tests, and for `testing`. `source` uses no other room. `report`

@@ -143,7 +143,7 @@ impl Transcript {
         assert!(!shown.contains("simulated-token") && !shown.contains("canary"), "{shown}");
         let mut settings = insta::Settings::clone_current();
         settings.add_filter(r"\b\d+(\.\d)? ?m?s\b", "<time>");
-        settings.add_filter(r#""(at|next|elapsed)":[\d.]+"#, r#""$1":<s>"#);
+        settings.add_filter(r#""(at|next|elapsed|duration)":[\d.]+"#, r#""$1":<s>"#);
         // The job's time advances with requests, so its end may be later than the date of the
         // reply.
         settings.add_filter(r#""detection_delay":(null|[\d.]+)"#, r#""detection_delay":<s>"#);
@@ -154,6 +154,8 @@ impl Transcript {
         settings.add_filter(r"(before the reply was complete): .*", "$1");
         settings.add_filter(r"> +<time>", "> <time>");
         settings.add_filter(r"\| <time> +\|", "| <time> |");
+        // It depends on the date of the reply, too.
+        settings.add_filter(r", detected <time> later", "");
         settings.add_filter(r"(?m)\| (-|<time>) *\| (\d+) +\|$", "| <delay> | $2 |");
         settings.bind(|| compare(&shown));
     }

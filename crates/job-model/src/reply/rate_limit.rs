@@ -4,7 +4,7 @@ use alloc::string::String;
 use core::{fmt, time::Duration};
 
 use super::service_error::ServiceError;
-use crate::{HumanDuration, decode::beginning};
+use crate::{decode::beginning, duration::HumanDuration};
 
 /// Maximum bytes that are kept of a policy's name.
 const MAX_POLICY_LEN: usize = 64;

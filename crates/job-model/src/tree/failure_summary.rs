@@ -246,7 +246,7 @@ impl Job {
     /// from a search for each failed step among the reasons so far.
     #[must_use]
     pub fn failure_summary(&self) -> Option<FailureSummary> {
-        let steps = Steps::of(self);
+        let steps = Steps::new(self);
         let failed: Vec<&FailedJob<'_>> =
             steps.failed.iter().filter(|job| job.is_counted).collect();
         if failed.is_empty() {
@@ -328,7 +328,7 @@ struct Level {
 }
 
 impl<'a> Steps<'a> {
-    fn of(root: &'a Job) -> Self {
+    fn new(root: &'a Job) -> Self {
         let mut steps = Self::default();
         let (mut line, mut levels) = (Vec::<&Job>::new(), Vec::<Level>::new());
         for entry in root.walk() {

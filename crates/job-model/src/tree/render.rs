@@ -4,7 +4,7 @@ use alloc::borrow::Cow;
 use core::fmt;
 
 use crate::{
-    HumanDuration,
+    duration::HumanDuration,
     job::Job,
     printable::{Escaped, Quoted},
 };

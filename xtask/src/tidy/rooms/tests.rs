@@ -2,7 +2,7 @@
 
 use super::*;
 
-const LIB: &str = "mod printable; mod id; mod decode; mod job; mod object; mod tree; mod reply; pub use tree::Walk; pub use job::Job;";
+const LIB: &str = "mod printable; mod duration; mod id; mod decode; mod job; mod object; mod tree; mod reply; pub use tree::Walk; pub use job::Job;";
 
 /// Checks a job-model whose `job.rs` has this source.
 fn check_job(source: &str) -> Vec<String> {
@@ -78,14 +78,14 @@ fn roots_are_small_and_in_the_table() {
         ("job-restate", modules(MAX_ROOMS) + "#[cfg(test)] mod testing;", 0),
         // A crate without an order.
         ("job-x", "mod a;".into(), 1),
-        ("job-model", "mod printable; mod id; mod decode; mod job; mod object; mod tree; mod reply;".into(), 0),
+        ("job-model", "mod printable; mod duration; mod id; mod decode; mod job; mod object; mod tree; mod reply;".into(), 0),
         (
             "job-model",
-            "mod printable; mod id; mod decode; mod job; mod object; mod tree; mod reply; mod misc;".into(),
+            "mod printable; mod duration; mod id; mod decode; mod job; mod object; mod tree; mod reply; mod misc;".into(),
             1,
         ),
         // A room in the order that does not exist.
-        ("job-model", "mod printable; mod id; mod decode; mod job; mod object; mod tree;".into(), 1),
+        ("job-model", "mod printable; mod duration; mod id; mod decode; mod job; mod object; mod tree;".into(), 1),
     ];
     for (name, root, expected) in rows {
         for file in ["lib", "main"] {
