@@ -81,6 +81,7 @@ fn flags_have_variables_with_uniform_names() {
         "hints",
         "node",
         "print-id",
+        "state",
         "until",
         "version",
     ];

@@ -75,7 +75,7 @@ fn outcome(ran: &CommandResult) -> String {
     let lines = lines.map(|line| {
         let (start, end) = line.split_once(" (").unwrap_or((line, ""));
         // How long the job took, and when its end was detected.
-        let start = match start.split_once(" in ") {
+        let start = match start.split_once(" in ").or_else(|| start.split_once(" after ")) {
             Some((start, rest)) => {
                 format!("{start}{}", rest.split_once(": ").map_or("", |(_, job)| job))
             }
