@@ -86,7 +86,7 @@ Examples:
   curl .. | cce-job wait --from -                               the job that an API call created
   cce-job wait - < ids.txt                                      many jobs, one id per line
   cce-job wait --any ID1 ID2                                    until the first job ends
-  cce-job wait --at-most 9m --timeout 2h ID                     in slices, for agents and CI steps
+  cce-job wait --at-most 9m --timeout 2h ID                     in slices, as agents and CI steps need
   cce-job wait --until ready ID                                 until the new cluster is ready
   cce-job wait --cluster CLUSTER_ID --until gone                without a job
   cce-job wait -o json --full-tree ID | jq -r '.. | .resourceID? // empty'";

@@ -18,7 +18,7 @@ const DEFINING_COMMANDS: [&str; 2] = ["get", "wait"];
 
 /// The flags without a variable. They name what to wait for and when to stop, or print something
 /// else, so they belong to a single command line.
-const WITHOUT_VARIABLE: [&str; 12] = [
+const WITHOUT_VARIABLE: [&str; 13] = [
     "from",
     "cluster",
     "node",
@@ -28,6 +28,7 @@ const WITHOUT_VARIABLE: [&str; 12] = [
     "any",
     "fail_fast",
     "print_id",
+    "state",
     "help",
     "version",
     "state",

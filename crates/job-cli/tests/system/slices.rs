@@ -75,7 +75,7 @@ fn outcome(ran: &CommandResult) -> String {
     let lines = lines.map(|line| {
         let (start, end) = line.split_once(" (").unwrap_or((line, ""));
         // How long the job took, and when its end was detected.
-        let start = match start.split_once(" in ") {
+        let start = match start.split_once(" in ").or_else(|| start.split_once(" after ")) {
             Some((start, rest)) => {
                 format!("{start}{}", rest.split_once(": ").map_or("", |(_, job)| job))
             }
@@ -178,7 +178,7 @@ async fn the_next_command_names_what_is_still_running() {
         (format!("JOB {failed} {ended}"), 5, vec![job.as_str()]),
         (format!("{ended} JOB"), 8, vec![&job]),
         ("JOB --from reply.json".to_owned(), 8, vec![&job, slow.as_str()]),
-        ("JOB 'a b'".into(), 8, vec![&job, "a b"]),
+        ("JOB nobody".into(), 8, vec![&job, "nobody"]),
         (format!("--any JOB {slow}"), 8, vec![&job, slow.as_str()]),
     ] {
         let ran = session.run(&format!("{args} {rest}")).await;
@@ -206,9 +206,11 @@ async fn the_next_command_names_what_is_still_running() {
     let words = next_words(&second).unwrap();
     assert!(words.ends_with(&["--checkpoint".into(), "wait.json".into()]), "{words:?}");
     // The command is quoted for a shell, which runs it.
-    let ran = session.run(&format!("{args} {ended} JOB 'a b' --ca-file ca.pem")).await;
+    let folder = &session.folder;
+    std::fs::copy(folder.file("ca.pem"), folder.file("my ca.pem")).unwrap();
+    let ran = session.run(&format!("{args} {ended} JOB nobody --ca-file 'my ca.pem'")).await;
     let next = slice(&ran).unwrap()["next"].as_str().unwrap().to_owned();
-    assert!(next.contains("'a b'"), "{next}");
+    assert!(next.contains("'my ca.pem'"), "{next}");
     let beside = std::path::Path::new(env!("CARGO_BIN_EXE_cce-job")).parent().unwrap();
     let mut shell = Command::new("/bin/sh");
     shell
