@@ -350,7 +350,7 @@ async fn reflow_on_resize_shows_one_tree() {
             && lines.next().is_none()
     };
     tmux.wait_until("drawn", one_tree).await;
-    for width in ["50", "120", "40", "80"] {
+    for width in ["70", "120", "65", "80"] {
         tmux.run(&["resize-window", "-x", width]);
         // Wait for a redraw after the resize, which shows another time.
         let time = |screen: &str| screen.lines().nth(1).map(String::from);
