@@ -1,16 +1,13 @@
 //! The command line: all subcommands with their help texts.
 
-mod environment;
-
 use std::env;
 
 use clap::{ArgMatches, CommandFactory, Parser, Subcommand, error::ErrorKind};
 
-use self::environment::Variables;
-pub(crate) use self::environment::{FromVariables, variable};
 use crate::{
     commands::{completions, config, demo, get, list, manual, show, sim},
     connection, exit,
+    flag_variables::{self, Variables},
     logging::LoggingArgs,
     report,
     terminal::stderr,
@@ -92,7 +89,7 @@ pub(crate) fn parse() -> (clap::Command, ArgMatches) {
         // clap does not show which values come from the environment.
         let shown = error.render().to_string();
         let mentioned = |(flag, _): &(String, String)| shown.contains(&**flag);
-        let variables = environment::used_variables(&line).into_iter().filter(mentioned);
+        let variables = flag_variables::used_variables(&line).into_iter().filter(mentioned);
         for (flag, variable) in variables {
             stderr::line(&format!("note: {flag} is set by the environment variable {variable}"));
         }

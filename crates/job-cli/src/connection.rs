@@ -29,9 +29,9 @@ use job_transport::{
 
 use self::{hints::IssuingService, tls::TlsArgs};
 use crate::{
-    arguments::{FromVariables, variable},
     exit::{Exit, OrExit},
     files::{self, KeyRecordFiles, QuotaFile},
+    flag_variables::{FromVariables, variable},
     input::parse_id,
     terminal::stderr,
 };

@@ -3,10 +3,10 @@
 mod exit;
 mod terminal;
 mod logging;
-mod signals;
 mod runtime;
 mod files;
 mod input;
+mod flag_variables;
 mod connection;
 mod report;
 mod wait;

@@ -1,6 +1,10 @@
-//! The async runtime of a command.
+//! The async runtime of a command, and the signals that stop it.
+
+mod signals;
 
 use tokio::runtime::Builder;
+
+pub(crate) use self::signals::shutdown_signal;
 
 /// Runs the part of a command that uses the network.
 ///

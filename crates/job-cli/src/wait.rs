@@ -73,8 +73,7 @@ use crate::{
     exit::{Exit, OrExit},
     input::InputArg,
     logging::Verbosity,
-    runtime::block_on,
-    signals::shutdown_signal,
+    runtime::{block_on, shutdown_signal},
     terminal::{DurationArg, RAW_REQUIRES_JSON, TimeoutArg, printer},
 };
 

@@ -13,7 +13,7 @@ use crate::printable::pad;
 /// A longer one is displayed in whole seconds, and one below a tenth of a second in whole
 /// milliseconds. The rest is cut off, so a displayed duration is never longer than the real one.
 ///
-/// All messages of these crates use this format.
+/// All messages of the workspace use this format.
 ///
 /// ```
 /// use core::time::Duration;

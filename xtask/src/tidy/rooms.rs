@@ -28,7 +28,7 @@ const ORDER: &[(&str, &str)] = &[
     ("job-sim", "plan faults reply auth identity service serve conformance"),
     (
         "job-cli",
-        "exit terminal logging signals runtime files input connection report wait commands arguments",
+        "exit terminal logging runtime files input flag_variables connection report wait commands arguments",
     ),
 ];
 

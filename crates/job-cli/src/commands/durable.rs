@@ -25,7 +25,7 @@ use crate::{
     exit::{Exit, OrExit},
     files,
     logging::{Verbosity, init_warning_log},
-    signals::shutdown_signal,
+    runtime::shutdown_signal,
     terminal::{DurationArg, TimeoutArg, print, stderr},
     wait::{ScheduleArg, parse_request_rate},
 };

@@ -59,7 +59,7 @@ pub(crate) struct Arguments {
 /// The timeout without `--timeout`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// After this long without a reply, a line on stderr says what the command waits for.
+/// After this long without a reply, a line on stderr shows what the command waits for.
 const NOTICE_AFTER: Duration = Duration::from_secs(5);
 
 /// Reads each job once, and prints it.
@@ -101,7 +101,7 @@ struct Limits {
 }
 
 impl Limits {
-    /// Returns the line that says what the command waits for.
+    /// Returns the line that shows what the command waits for.
     fn notice(&self, endpoint: &str, left: usize) -> String {
         let replies = if left == 1 { "a reply".into() } else { format!("{left} replies") };
         let limit = match self.timeout {
@@ -279,7 +279,7 @@ mod tests {
         ];
         for (stalled, jobs, timeout, expected, notices) in rows {
             let (result, shown) = read_stalled(stalled, jobs, timeout).await;
-            // The first job is one of those without a reply, if there are any.
+            // The first job is one without a reply, if there is any.
             let result = result.replace("354331b2c-229a-11e8-9c75-0255ac100ceb", "ID");
             assert_eq!((result, shown), (expected, notices), "{stalled} {jobs} {timeout}");
         }

@@ -19,7 +19,7 @@ use serde::Serialize;
 use crate::{
     exit::{Exit, OrExit},
     files::{NewFileMode, OwnerRule, TargetFile},
-    signals::shutdown_signal,
+    runtime::shutdown_signal,
     terminal::{DurationArg, print},
 };
 

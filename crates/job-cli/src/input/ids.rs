@@ -19,7 +19,7 @@ const MISSING_VALUES: [&str; 6] = ["null", "nil", "none", "undefined", "no value
 ///
 /// # Errors
 ///
-/// Returns an error that says what to change.
+/// Returns an error with what to change.
 pub(crate) fn parse_id<T: FromStr<Err = IdError>>(text: &str) -> anyhow::Result<T> {
     let bare = text.trim().trim_matches(['<', '>', '(', ')']);
     if MISSING_VALUES.iter().any(|missing| bare.eq_ignore_ascii_case(missing)) {

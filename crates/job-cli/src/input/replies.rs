@@ -270,7 +270,7 @@ impl<'b> Parts<'b> {
                 let json = self.take(len.unwrap_or(self.rest.len()));
                 match len {
                     Some(len) if is_array => Part::Array(&json[1..len - 1]),
-                    // If it is cut short, the decoder says where.
+                    // If it is cut short, the decoder's message shows where.
                     _ => Part::Json(json),
                 }
             }

@@ -135,7 +135,7 @@ impl<'a> JobLine<'a> {
             name: truncate(timeline.name.as_deref().unwrap_or_default(), max_chars),
             why: timeline.explanation().map(|why| truncate(&why, max_chars.max(MIN_WHY_CHARS))),
             detail: None,
-            bar: BarGeometry::of_job(timeline, axis),
+            bar: BarGeometry::from_job(timeline, axis),
         }
     }
 

@@ -101,7 +101,7 @@ impl BarGeometry {
     }
 
     /// Returns the bar of a whole job.
-    pub(super) fn of_job(timeline: &Timeline, axis: Option<Axis>) -> Option<Self> {
+    pub(super) fn from_job(timeline: &Timeline, axis: Option<Axis>) -> Option<Self> {
         Some(Self::new(timeline.bar()?, axis?))
     }
 }

@@ -141,7 +141,7 @@ impl Svg {
         self.height += 8;
     }
 
-    /// Adds several jobs: a row for each, then the steps of as many as there is space for.
+    /// Adds several jobs: a row for each, then steps while there is space.
     fn jobs(&mut self, overview: &Overview<'_>) {
         let axis = overview.axis;
         let class = overview.counts().first().map_or("text", |(group, _)| group.kind().css_class());
@@ -191,7 +191,7 @@ impl Svg {
             (&*timeline.label, timeline.name.as_deref(), &*timeline.status, timeline.duration());
         self.cells(row, class, 0.0, false);
         let why = timeline.explanation();
-        self.bar(BarGeometry::of_job(timeline, axis), class, why.as_deref());
+        self.bar(BarGeometry::from_job(timeline, axis), class, why.as_deref());
         self.height += ROW_HEIGHT;
         self.reason(why.as_deref(), class, 0.0);
     }

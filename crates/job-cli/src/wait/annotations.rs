@@ -15,7 +15,7 @@ use crate::{
 /// Whether to print annotations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum AnnotationMode {
-    /// In GitHub Actions, for a job that failed and for a timeout
+    /// In GitHub Actions: for failed jobs and for a timeout
     #[default]
     Auto,
     /// Never
@@ -65,12 +65,12 @@ impl Annotations {
         match &finished.result {
             Ok(ended) if ended.is_success() => {}
             Ok(_) if self.errors.len() >= MAX_ANNOTATIONS => self.more += 1,
-            Ok(ended) => self.errors.push(Annotation::of_failure(finished, ended)),
+            Ok(ended) => self.errors.push(Annotation::from_failure(finished, ended)),
             Err(error) if error.kind() == WaitErrorKind::Stopped => {}
             Err(error) if is_late(error) && self.late.len() >= MAX_NAMES => self.more_late += 1,
-            Err(error) if is_late(error) => self.late.push(Annotation::of_error(finished, error)),
+            Err(error) if is_late(error) => self.late.push(Annotation::from_error(finished, error)),
             Err(_) if self.errors.len() >= MAX_ANNOTATIONS => self.more += 1,
-            Err(error) => self.errors.push(Annotation::of_error(finished, error)),
+            Err(error) => self.errors.push(Annotation::from_error(finished, error)),
         }
     }
 
@@ -116,7 +116,7 @@ fn is_late(error: &WaitError) -> bool {
 }
 
 impl Annotation {
-    fn of_failure(finished: &Finished, ended: &FinishedJob) -> Self {
+    fn from_failure(finished: &Finished, ended: &FinishedJob) -> Self {
         let timeline = Timeline::from_finished(finished);
         let message = match &ended.outcome {
             Outcome::Failed(_) => timeline.why().unwrap_or_else(|| "no reason given".into()),
@@ -125,7 +125,7 @@ impl Annotation {
         Self { title: format!("{} {}", timeline.title(), ended.outcome.as_str()), message }
     }
 
-    fn of_error(finished: &Finished, error: &WaitError) -> Self {
+    fn from_error(finished: &Finished, error: &WaitError) -> Self {
         let timeline = Timeline::from_finished(finished);
         let message = text::sanitize_line(&error.message());
         let status = error.kind().as_str().replace('_', " ");

@@ -98,7 +98,7 @@ impl Flags {
 }
 
 impl<'a> NextWaits<'a> {
-    /// Returns the waits of these checkpoints, each with its job or its cluster or node.
+    /// Returns the waits of the checkpoints, each with its job or its cluster or node.
     pub(crate) fn from_checkpoints<'b>(
         checkpoints: impl IntoIterator<Item = &'b Checkpoint>,
         file: Option<&'a Path>,

@@ -118,7 +118,7 @@ impl TimeLimit {
         NextLimit::Timeout(Some(whole_seconds(total)))
     }
 
-    /// Returns the limit of the next slice: the same deadline as that of these waits.
+    /// Returns the limit of the next slice: the deadline that the waits have now.
     pub(crate) fn to_continue<'a>(
         self,
         waits: impl IntoIterator<Item = &'a Checkpoint>,

@@ -29,7 +29,7 @@ use crate::{
 ///
 /// Everything that belongs to one node counts as one step: the first job from the top with the type
 /// `CreateNode`, `InstallNode`, `DeleteNode` or `RemoveNode`, other than the top-level job, and all
-/// jobs below it. If several of these failed, the deepest decides, and the first with a reason of
+/// jobs below it. If several jobs of a node failed, the deepest decides, and the first with a reason of
 /// several equally deep. Outside of nodes, each job without sub-jobs is a step, except below a step
 /// that has failed.
 ///

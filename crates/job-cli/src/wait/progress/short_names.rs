@@ -12,7 +12,7 @@ pub(crate) struct ShortNames<'a> {
 }
 
 impl<'a> ShortNames<'a> {
-    /// Creates the short forms of these names, of at most `width` characters each.
+    /// Creates short forms of the names, of at most `width` characters each.
     pub(crate) fn new(names: impl Iterator<Item = &'a str>, width: usize) -> Self {
         let mut common: BTreeMap<_, _> =
             names.filter(|name| !name.is_empty()).map(|name| (name, 0)).collect();
@@ -27,7 +27,7 @@ impl<'a> ShortNames<'a> {
             last = Some((*name, length));
         }
         if common.len() < 2 {
-            // The end of a name, such as a number, usually says more than its beginning.
+            // The end of a name, such as a number, usually distinguishes it better than its beginning.
             common.values_mut().for_each(|length| *length = usize::MAX);
         }
         Self { width, common }

@@ -18,7 +18,7 @@ const DEFINING_COMMANDS: [&str; 2] = ["get", "wait"];
 
 /// The flags without a variable. They name what to wait for and when to stop, or print something
 /// else, so they belong to a single command line.
-const WITHOUT_VARIABLE: [&str; 13] = [
+const WITHOUT_VARIABLE: [&str; 12] = [
     "from",
     "cluster",
     "node",
@@ -31,7 +31,6 @@ const WITHOUT_VARIABLE: [&str; 13] = [
     "state",
     "help",
     "version",
-    "state",
 ];
 
 /// Flags that exclude each other without a rule of clap. `--raw` requires one value of `--output`, and
