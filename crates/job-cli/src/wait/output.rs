@@ -188,11 +188,11 @@ pub(super) fn result_lines(
 /// later`. Returns `None` if its times are unknown.
 fn job_time(preposition: &str, ended: &FinishedJob) -> Option<String> {
     let took = format!(" {preposition} {}", format_duration(ended.job.duration()?));
-    Some(match (ended.detection_delay, &ended.observation) {
-        (None, _) => took,
+    Some(match (&ended.observation, ended.detection_delay) {
         // The job may have ended long before.
-        (Some(_), None) => took + ", detected at the first reading",
-        (Some(delay), Some(_)) => format!("{took}, detected {} later", format_duration(delay)),
+        (None, _) => took + ", detected at the first reading",
+        (Some(_), None) => took,
+        (Some(_), Some(delay)) => format!("{took}, detected {} later", format_duration(delay)),
     })
 }
 

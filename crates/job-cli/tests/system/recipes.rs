@@ -78,7 +78,7 @@ async fn curl_recipe_creates_a_cluster_and_waits_for_it() {
     let ran = fixture.run(&script).await;
     assert_eq!(ran.code, Some(2), "{ran:?}");
     assert!(
-        ran.stderr.contains("no job id in stdin; the API call failed: CCE.01409001"),
+        ran.stderr.contains("no job id in stdin: the API call failed: CCE.01409001"),
         "{ran:?}"
     );
 }

@@ -134,7 +134,8 @@ async fn twenty_slices_have_the_outcome_of_one_wait() {
         std::io::stderr().write_all(line.as_bytes()).unwrap();
         assert_eq!((whole.code, last.code), (Some(code), Some(code)), "{name}: {whole:?} {last:?}");
         assert_eq!(outcome(last), outcome(whole), "{name}");
-        assert!((12..=40).contains(&slices), "{name}: {slices} slices");
+        // About 20, unless the machine is busy.
+        assert!((5..=40).contains(&slices), "{name}: {slices} slices");
         // Two more, because the end of a job is between two polls.
         assert!(sliced <= one + slices + 2, "{name}: {sliced} requests, not {one} + {slices}");
     }

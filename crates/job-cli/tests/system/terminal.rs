@@ -421,7 +421,10 @@ async fn a_stopped_terminal_does_not_delay_polls() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopped_terminal_does_not_prevent_the_last_save_and_the_exit() {
     for progress in ["tree", "plain"] {
-        let (mut fixture, _) = start_waits_that_end().await;
+        // No job ends, because the file only keeps the waits that are still running.
+        let plan = || Plan::create_cluster().slower(1000);
+        let mut fixture = TerminalFixture::new(plan(), 0, "fixed:20ms").await;
+        fixture.command.args([1, 2, 3].map(|_| fixture.sim.add(plan()).to_string()));
         let file = fixture.folder.file("wait.json");
         fixture.command.args(["--progress", progress, "--checkpoint"]).arg(&file);
         let mut terminal = Terminal::start(&fixture.command, (24, 80));
