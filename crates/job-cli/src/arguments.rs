@@ -18,8 +18,8 @@ use crate::{
 ///
 /// Creating or deleting a cluster or node returns a job id, and the work continues in the
 /// background. `wait` waits for the job and reports whether it succeeded, or which step (a sub-job)
-/// failed and why. `get` prints the job's current state, and `list` prints all jobs of a project. `show` and `report` need no network: they
-/// read a reply that `get --raw` has saved.
+/// failed and why. `get` prints the current state of jobs, and `list` prints all jobs of a project.
+/// `show` and `report` need no network: they read a reply that `get --raw` has saved.
 #[derive(Parser)]
 #[command(name = "cce-job", version, after_help = exit::HELP, after_long_help = long_help())]
 pub(crate) struct Arguments {
@@ -34,7 +34,7 @@ use crate::commands::durable;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Print a job's current state
+    /// Print the current state of jobs
     #[command(after_help = get::HELP, after_long_help = join_help(&[get::HELP, connection::HELP, exit::HELP]))]
     Get(get::Arguments),
     /// Print the jobs of a project
@@ -47,7 +47,7 @@ pub(crate) enum Command {
     /// Print a job from a saved reply (no network)
     #[command(after_help = show::HELP)]
     Show(show::Arguments),
-    /// Draw the timeline of a saved reply as HTML, SVG or a Mermaid chart
+    /// Draw the timeline of a saved reply as HTML, SVG, Mermaid or Markdown
     #[command(after_help = report::HELP)]
     Report(report::Arguments),
     /// Show the connection settings and where each comes from

@@ -80,7 +80,10 @@ impl<'m> Variables<'m> {
             subcommand.mut_args(|flag| {
                 // The formats of `wait` that another command does not have.
                 let is_unknown = flag.get_id() == "output" && !has_set_value(&flag);
-                if is_unknown { flag } else { add_variable(flag, &defined, &excluded) }
+                // `get` waits for replies and not for jobs, so the timeout of `wait` is too long.
+                let is_shorter = name == "get" && flag.get_id() == "timeout";
+                let has_none = is_unknown || is_shorter;
+                if has_none { flag } else { add_variable(flag, &defined, &excluded) }
             })
         })
     }

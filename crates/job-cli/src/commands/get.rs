@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    future, iter,
+    future, io, iter,
     pin::pin,
     time::Duration,
 };
@@ -40,14 +40,14 @@ Examples:
   cce-job get - < ids.txt                                       several jobs, one id per line
 
 The exit code is 0 if each job could be read, even if a job has failed. With `wait`, a failed job
-gives exit code 5. A job that cannot be read does not keep the others from being printed.";
+gives exit code 5. If a job cannot be read, the others are still printed.";
 
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Job ids; `-` reads them from stdin, one per line, with comments after `#`
     #[arg(value_name = "ID", required = true)]
     ids: Vec<IdArg>,
-    /// Give up after this long, for example 10s or 2m; `none` waits as long as a request may take
+    /// Give up after this long, for example 10s or 2m; `none`: no limit besides that of each request
     #[arg(long, value_name = "DURATION", default_value_t = TimeoutArg(Some(DEFAULT_TIMEOUT)))]
     timeout: TimeoutArg,
     #[command(flatten)]
@@ -88,8 +88,12 @@ pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> anyhow::Result
         notice_after: NOTICE_AFTER,
     };
     let notify = |notice: String| stderr::message(&notice);
-    block_on(read_all(&client, &ids, &limits, notify, &mut readings))?;
-    Ok(readings.exit)
+    let read = block_on(read_all(&client, &ids, &limits, notify, &mut readings));
+    match read.as_ref().map_err(|error| error.downcast_ref::<io::Error>().map(io::Error::kind)) {
+        // The reader closed stdout on purpose, as `head` does.
+        Err(Some(io::ErrorKind::BrokenPipe)) => Ok(readings.exit),
+        _ => read.map(|()| readings.exit),
+    }
 }
 
 /// How long to wait for replies.
@@ -109,7 +113,9 @@ impl Limits {
             None => "without a limit".into(),
         };
         let so_far = format_duration(self.notice_after);
-        format!("has waited {so_far} for {replies} from {endpoint}; {limit} (--timeout)")
+        format!(
+            "no answer from {endpoint} after {so_far}; waits for {replies}, {limit} (--timeout)"
+        )
     }
 }
 
@@ -122,7 +128,7 @@ async fn read_all(
     readings: &mut Readings<'_>,
 ) -> anyhow::Result<()> {
     let clock = TokioClock::new();
-    let started = clock.monotonic();
+    let mut started = clock.monotonic();
     let requests = ids.iter().enumerate().map(async |(index, id)| (index, client.job(id).await));
     let mut replies = stream::iter(requests).buffer_unordered(MAX_IN_FLIGHT);
     // The results that wait for one before them.
@@ -157,10 +163,14 @@ async fn read_all(
                 }
             }
         }
+        let before = clock.monotonic();
         while let Some(reply) = arrived.remove(&passed_on) {
             readings.add(&ids[passed_on], reply)?;
             passed_on += 1;
         }
+        // While the reader of stdout is slow, as a pager is, replies are not read. This time does
+        // not count.
+        started += clock.monotonic().saturating_sub(before);
     }
 }
 
@@ -257,7 +267,7 @@ mod tests {
     async fn slow_replies_are_announced_and_then_given_up() {
         let notice = |replies: &str, timeout: &str| {
             vec![format!(
-                "has waited {} for {replies} from https://cce.example; gives up after {timeout} (--timeout)",
+                "no answer from https://cce.example after {}; waits for {replies}, gives up after {timeout} (--timeout)",
                 format_duration(NOTICE_AFTER / 100)
             )]
         };

@@ -61,12 +61,14 @@ pub(super) fn read_submitted(bytes: &[u8]) -> Result<Vec<Submitted>, Problem> {
         let of_reply = if is_reply { status.take() } else { status };
         let read = match part {
             Part::Headers(found) => {
+                // With some kinds of login, curl prints the headers of two replies.
+                let before = status.filter(|before| !matches!(before, 401 | 407));
                 status = found;
-                continue;
+                check_empty_reply(before)
             }
             Part::Status(found) => {
                 status = Some(found);
-                continue;
+                check_empty_reply(status)
             }
             Part::Json(reply) => read_reply(reply, of_reply).map(|job| jobs.push(job)),
             Part::Array(elements) => read_array(elements).map(|found| jobs.extend(found)),
@@ -82,18 +84,26 @@ pub(super) fn read_submitted(bytes: &[u8]) -> Result<Vec<Submitted>, Problem> {
         })?;
         is_first = false;
     }
+    check_empty_reply(status)?;
     match (jobs.is_empty(), status) {
         (false, _) => Ok(jobs),
         (true, None) => Err(Problem::new(anyhow!("it is empty"), EMPTY_HINT)),
-        (true, Some(0)) => Err(Problem::new(anyhow!("the API call got no reply"), NO_REPLY_HINT)),
-        (true, Some(status @ 400..)) => Err(Problem::new(
-            anyhow!("the API call failed with status {status} and an empty body"),
-            "",
-        )),
         (true, Some(status)) => Err(Problem::new(
             anyhow!("the reply has status {status} and an empty body"),
             EMPTY_HINT,
         )),
+    }
+}
+
+/// Checks the status of a reply without a body.
+fn check_empty_reply(status: Option<u16>) -> Result<(), Problem> {
+    match status {
+        Some(0) => Err(Problem::new(anyhow!("the API call got no reply"), NO_REPLY_HINT)),
+        Some(status @ 400..) => Err(Problem::new(
+            anyhow!("the API call failed with status {status} and an empty body"),
+            "",
+        )),
+        _ => Ok(()),
     }
 }
 

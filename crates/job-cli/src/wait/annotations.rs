@@ -8,6 +8,7 @@ use job_poller::{FinishedJob, Outcome, WaitError, WaitErrorKind};
 
 use super::finished::Finished;
 use crate::{
+    exit::Exit,
     report::Timeline,
     terminal::{stderr, text},
 };
@@ -119,7 +120,10 @@ impl Annotation {
     fn from_failure(finished: &Finished, ended: &FinishedJob) -> Self {
         let timeline = Timeline::from_finished(finished);
         let message = match &ended.outcome {
-            Outcome::Failed(_) => timeline.why().unwrap_or_else(|| "no reason given".into()),
+            Outcome::Failed(_) => {
+                let why = timeline.why().unwrap_or_else(|| "no reason given".into());
+                format!("{why} (job {})", text::sanitize_line(finished.id.as_str()))
+            }
             _ => text::sanitize_line(&ended.object_summary()),
         };
         Self { title: format!("{} {}", timeline.title(), ended.outcome.as_str()), message }
@@ -127,8 +131,12 @@ impl Annotation {
 
     fn from_error(finished: &Finished, error: &WaitError) -> Self {
         let timeline = Timeline::from_finished(finished);
-        let message = text::sanitize_line(&error.message());
-        let status = error.kind().as_str().replace('_', " ");
+        let message = format!("{} (job {})", error.message(), finished.id);
+        let message = text::sanitize_line(&message);
+        let status = match finished.exit() {
+            Some(Exit::NotFound) => "not found".to_owned(),
+            _ => error.kind().as_str().replace('_', " "),
+        };
         Self { title: format!("{}: {status}", timeline.title()), message }
     }
 

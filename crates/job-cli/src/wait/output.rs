@@ -190,7 +190,8 @@ fn job_time(preposition: &str, ended: &FinishedJob) -> Option<String> {
     let took = format!(" {preposition} {}", format_duration(ended.job.duration()?));
     Some(match (&ended.observation, ended.detection_delay) {
         // The job may have ended long before.
-        (None, _) => took + ", detected at the first reading",
+        (None, _) if ended.attempts == 1 => took + ", detected at the first reading",
+        (None, _) => took,
         (Some(_), None) => took,
         (Some(_), Some(delay)) => format!("{took}, detected {} later", format_duration(delay)),
     })

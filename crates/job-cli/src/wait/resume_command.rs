@@ -1,4 +1,4 @@
-//! The command line that continues the waits: the given flags, and what is still running.
+//! The command line that continues the waits: the flags, and what is still running.
 
 use std::path::Path;
 
@@ -6,20 +6,23 @@ use clap::{ArgAction, ArgMatches, Command, parser::ValueSource};
 use job_model::{JobId, object::ObjectId};
 use job_poller::Checkpoint;
 
-use super::time_limit::NextLimit;
+use super::{DEFAULT_TIMEOUT, time_limit::NextLimit};
 
 /// The arguments that are not copied, because they select the jobs and the time limit, or print the
 /// ids once.
 const REWRITTEN_ARGS: [&str; 9] =
     ["ids", "from", "cluster", "node", "timeout", "deadline", "checkpoint", "state", "print_id"];
 
-/// The flags of a command line, without those that select jobs and the time limit.
+/// The flags of a command line and of the variables, without those that select jobs and the time
+/// limit.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Flags {
     words: Vec<String>,
     /// Whether `--timeout` and `--deadline` are on the command line, and not only set by variables.
     has_timeout: bool,
     has_deadline: bool,
+    /// Whether a variable sets the time limit.
+    has_limit_variable: bool,
 }
 
 /// What a command line continues.
@@ -34,17 +37,19 @@ pub(crate) struct NextWaits<'a> {
 }
 
 impl Flags {
-    /// Returns the flags that were given on the command line.
+    /// Returns the flags that were given on the command line or by variables. The command that
+    /// continues may run without these variables.
     pub(crate) fn from_matches(command: &Command, matches: &ArgMatches) -> Self {
         let mut words = Vec::new();
-        let is_given = |id| {
+        let source = |id| {
             // Other subcommands do not have the flag.
-            let source = matches.try_contains_id(id).is_ok().then(|| matches.value_source(id));
-            source.flatten() == Some(ValueSource::CommandLine)
+            matches.try_contains_id(id).is_ok().then(|| matches.value_source(id)).flatten()
         };
+        let is_given = |id| source(id) == Some(ValueSource::CommandLine);
+        let is_variable = |id| source(id) == Some(ValueSource::EnvVariable);
         for argument in command.get_arguments() {
             let id = argument.get_id().as_str();
-            let is_copied = is_given(id) && !REWRITTEN_ARGS.contains(&id);
+            let is_copied = (is_given(id) || is_variable(id)) && !REWRITTEN_ARGS.contains(&id);
             let Some(name) = argument.get_long().filter(|_| is_copied) else { continue };
             let name = format!("--{name}");
             match argument.get_action() {
@@ -61,7 +66,8 @@ impl Flags {
             }
         }
         let (has_timeout, has_deadline) = (is_given("timeout"), is_given("deadline"));
-        Self { words, has_timeout, has_deadline }
+        let has_limit_variable = is_variable("timeout") || is_variable("deadline");
+        Self { words, has_timeout, has_deadline, has_limit_variable }
     }
 
     pub(crate) const fn has_timeout(&self) -> bool {
@@ -76,6 +82,13 @@ impl Flags {
     pub(crate) fn next_command(&self, waits: &NextWaits<'_>, limit: NextLimit) -> String {
         let mut words = vec!["cce-job".to_owned(), "wait".to_owned()];
         words.extend(self.words.iter().cloned());
+        // Without a flag, the variable would set the limit again.
+        let limit = match limit {
+            NextLimit::Default if self.has_limit_variable && waits.file.is_none() => {
+                NextLimit::Timeout(Some(DEFAULT_TIMEOUT))
+            }
+            limit => limit,
+        };
         words.extend(limit.words());
         if let Some(file) = waits.file {
             words.extend(["--checkpoint".into(), file.display().to_string()]);

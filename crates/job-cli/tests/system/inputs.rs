@@ -87,9 +87,10 @@ async fn wait_reads_the_output_of_several_calls() {
 async fn variables_set_flags_that_are_not_given() {
     let session = Transcript::new(Plan::create_cluster()).await;
     let service = session.endpoint();
+    let running = session.sim.add(Plan::create_cluster().slower(100_000));
     // The command line, the variables, the exit code, and a part of stdout or stderr.
     type Row<'r> = (&'r str, &'r [(&'r str, &'r str)], i32, &'r str);
-    let rows: [Row<'_>; 17] = [
+    let rows: [Row<'_>; 19] = [
         (
             "wait --endpoint SERVICE --schedule fixed:10ms -q --deadline 2999-01-01T00:00:00Z JOB",
             &[("CCE_JOB_TIMEOUT", "0")],
@@ -132,6 +133,19 @@ async fn variables_set_flags_that_are_not_given() {
         (
             "get JOB",
             &[("CCE_JOB_ENDPOINT", &service), ("CCE_JOB_TIMEOUT", "soon")],
+            0,
+            "CreateCluster",
+        ),
+        // The next command works without the variables.
+        (
+            "wait -q --schedule fixed:1h --print-id RUNNING",
+            &[("CCE_JOB_ENDPOINT", &service), ("CCE_JOB_AT_MOST", "300ms")],
+            8,
+            "cce-job wait --at-most 300ms --schedule fixed:1h --endpoint https://",
+        ),
+        (
+            "wait JOB",
+            &[("CCE_JOB_ENDPOINT", &service), ("CCE_JOB_TIMEOUT", "soon")],
             2,
             "--timeout is set by the environment variable CCE_JOB_TIMEOUT",
         ),
@@ -159,7 +173,7 @@ async fn variables_set_flags_that_are_not_given() {
         ),
     ];
     for (line, variables, exit, expected) in rows {
-        let mut command = session.command(line);
+        let mut command = session.command(&line.replace("RUNNING", running.as_str()));
         command.envs(variables.iter().copied());
         let ran = run(command).await;
         let shown = format!("{}{}", ran.stdout, ran.stderr);

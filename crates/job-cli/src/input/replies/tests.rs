@@ -22,6 +22,23 @@ fn outputs_of_api_calls_yield_ids_or_an_explanation() {
     let rows: Vec<(&str, Vec<u8>)> = vec![
         ("one reply", br#"{"status": {"jobID": "job-00001"}}"#.into()),
         ("two replies", b"{\"jobid\": \"job-00001\"}\n{\"job_id\": \"job-00002\"}".into()),
+        ("a failed call after one that worked", b"{\"jobid\": \"job-00001\"}\n202\n503\n".into()),
+        (
+            "headers of a failed call after one that worked",
+            b"HTTP/1.1 202 Accepted\r\n\r\n{\"jobid\": \"job-00001\"}\nHTTP/1.1 500 Error\r\n\r\n".into(),
+        ),
+        (
+            "a failed call between two that worked",
+            b"{\"jobid\": \"job-00001\"}\n202\n503\n{\"jobid\": \"job-00002\"}\n202\n".into(),
+        ),
+        (
+            "a call without a reply, and one that worked",
+            b"000\n{\"jobid\": \"job-00002\"}\n202\n".into(),
+        ),
+        (
+            "a login in two steps",
+            b"HTTP/1.1 401 Unauthorized\r\n\r\nHTTP/1.1 202 Accepted\r\n\r\n{\"jobid\": \"job-00001\"}\n".into(),
+        ),
         ("two replies on one line", br#"{"jobid": "job-00001"}{"job_id": "job-00002"}"#.into()),
         (
             "JSON text sequence",
