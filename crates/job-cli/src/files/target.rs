@@ -128,14 +128,16 @@ impl TargetFile {
     ///
     /// # Errors
     ///
-    /// Returns an error if the file cannot be written. It has its old length then, if that is possible.
+    /// Returns an error if the file cannot be written. A part of the text that was written is removed,
+    /// unless another process has changed the length of the file meanwhile.
     pub(crate) fn append_or_create(&self, content: &[u8]) -> io::Result<()> {
         let mut file = open_regular(OpenOptions::new().create(true).append(true), &self.0)?;
         let len = file.metadata()?.len();
         let written = file.write(content)?;
         if written < content.len() {
-            // The disk is full. A part of the text would be worse than nothing.
-            let _ = file.set_len(len);
+            // The disk is full. A part of the text would be worse than nothing, but the text of
+            // another process must stay.
+            remove_end(&file, len, written);
             return Err(io::Error::from(io::ErrorKind::StorageFull));
         }
         file.sync_data()
@@ -267,6 +269,14 @@ impl TargetFile {
     fn folder(&self) -> &Path {
         let folder = self.0.parent().filter(|folder| !folder.as_os_str().is_empty());
         folder.unwrap_or_else(|| Path::new("."))
+    }
+}
+
+/// Shortens a file to `len`, if it has exactly the `written` bytes more. Ignores errors.
+pub(super) fn remove_end(file: &File, len: u64, written: usize) {
+    let end = u64::try_from(written).ok().and_then(|written| len.checked_add(written));
+    if file.metadata().ok().map(|found| found.len()) == end {
+        let _ = file.set_len(len);
     }
 }
 

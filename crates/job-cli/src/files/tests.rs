@@ -54,6 +54,20 @@ fn files_are_created_replaced_and_removed() {
     }
 }
 
+#[test]
+fn the_text_of_another_process_is_not_cut() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("file");
+    for (text, expected) in
+        [("old-half", "old-"), ("old-halfother", "old-halfother"), ("old", "old"), ("", "")]
+    {
+        fs::write(&path, text).unwrap();
+        let file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+        target::remove_end(&file, 4, 4);
+        assert_eq!(fs::read_to_string(&path).unwrap(), expected, "{text}");
+    }
+}
+
 #[cfg(unix)]
 mod unix {
     use std::{

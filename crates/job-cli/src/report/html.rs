@@ -161,8 +161,8 @@ struct Detail<'a> {
     sections: Vec<RowSection>,
     /// Whether the page has no other job.
     is_alone: bool,
-    /// How the ids of rows begin.
-    id_prefix: String,
+    /// The id of the row of the step that made the job fail, if that row is shown.
+    failing_id: Option<String>,
     /// The number of steps that are not shown.
     more_rows: usize,
 }
@@ -184,8 +184,9 @@ struct Row {
 impl<'a> Detail<'a> {
     fn new(timeline: &'a Timeline, axis: Option<Axis>, max_rows: usize, id_prefix: String) -> Self {
         let is_alone = id_prefix == ID_PREFIX;
-        let failing = timeline.failing_row();
         let kept = most_important(&timeline.rows, max_rows);
+        let failing = timeline.failing_row().filter(|index| kept.binary_search(index).is_ok());
+        let failing_id = failing.map(|index| format!("{id_prefix}{index}"));
         let to_row = |row: TimelineRow, id| Row { bar: row.geometry(axis), row, id };
         let rows: Vec<_> = kept
             .iter()
@@ -195,7 +196,7 @@ impl<'a> Detail<'a> {
         let of_range = |range: std::ops::Range<usize>| {
             let rows = rows.get(range).unwrap_or_default().iter();
             rows.map(|(index, row)| {
-                let id = (failing == Some(*index)).then(|| format!("{id_prefix}{index}"));
+                let id = failing_id.clone().filter(|_| failing == Some(*index));
                 to_row(row.clone(), id)
             })
             .collect::<Vec<_>>()
@@ -212,7 +213,7 @@ impl<'a> Detail<'a> {
             timeline,
             axis,
             sections,
-            id_prefix,
+            failing_id,
             more_rows: timeline.rows.len() - kept.len(),
             is_alone,
         }
@@ -242,4 +243,27 @@ impl Axis {
 /// Returns the type and the name of a job for a list.
 fn short_title(timeline: &Timeline) -> String {
     truncate(&timeline.title(), MAX_OVERVIEW_CHARS)
+}
+
+#[cfg(test)]
+mod tests {
+    use job_model::Job;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_banner_links_only_to_a_row_that_is_shown() {
+        let failed = json!({"phase": "Failed", "reason": "no quota"});
+        let job = json!({"spec": {"subJobs": [{"status": failed}]}, "status": {"phase": "Failed"}});
+        let job: Job = serde_json::from_value(job).unwrap();
+        let timeline = Timeline::new(Some(&job), Vec::new(), Vec::new());
+        for (max_rows, expected) in [(2, 1), (1, 0)] {
+            let detail = Detail::new(&timeline, None, max_rows, ID_PREFIX.into()).render().unwrap();
+            assert!(detail.contains("no quota"), "{detail}");
+            for part in ["href=\"#r1\"", "id=\"r1\""] {
+                assert_eq!(detail.matches(part).count(), expected, "{max_rows}: {part}");
+            }
+        }
+    }
 }

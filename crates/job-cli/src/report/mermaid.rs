@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::{
     overview::Overview,
     page::truncate,
-    sections::folded_rows,
+    sections::{by_importance, folded_rows},
     timeline::{PhaseKind, Timeline, TimelineRow},
 };
 
@@ -18,6 +18,10 @@ const MAX_CHARS: usize = 45_000;
 const MAX_NAME_CHARS: usize = 80;
 const MAX_REASON_CHARS: usize = 60;
 const MAX_CAUSE_CHARS: usize = 160;
+
+/// The space that is kept free for the lines after the steps of a job: how many are left out, and the
+/// number of attempts.
+const RESERVED_CHARS: usize = 200;
 
 /// Maximum number of rows of a job.
 const MAX_ROWS: usize = 200;
@@ -93,14 +97,15 @@ impl Chart {
         for timeline in overview.jobs.iter().filter(|timeline| timeline.rows.len() > 1) {
             let mut job = Self { chars: self.chars, ..Self::default() };
             job.job(timeline);
-            // A job is drawn as a whole or not at all.
+            // A job that has no space even without most of its steps, and those after it, are left out.
             if !self.try_push(&job.text) {
                 break;
             }
         }
     }
 
-    /// Adds the section of a job, with its steps and the errors of its attempts.
+    /// Adds the section of a job, with its steps and the errors of its attempts. If the chart would be
+    /// too large, it has only the most important steps, and a line with the number of the others.
     fn job(&mut self, timeline: &Timeline) {
         let title = escape(&truncate(&timeline.title(), MAX_NAME_CHARS));
         let id = escape(&timeline.id);
@@ -111,9 +116,20 @@ impl Chart {
             self.push(&job_row(timeline));
         }
         let (rows, mut left_out) = folded_rows(&timeline.rows, MAX_ROWS);
-        for row in &rows {
-            left_out += usize::from(!self.try_push(&step_row(row, end)));
+        let mut steps: Vec<_> = rows.iter().map(|row| Some(step_row(row, end))).collect();
+        let mut space = MAX_CHARS.saturating_sub(self.chars + RESERVED_CHARS);
+        for index in by_importance(&rows) {
+            let Some(step) = steps.get_mut(index) else { continue };
+            let chars = step.as_ref().map_or(0, |step| step.chars().count());
+            match space.checked_sub(chars) {
+                Some(rest) => space = rest,
+                None => {
+                    *step = None;
+                    left_out += 1;
+                }
+            }
         }
+        steps.iter().flatten().for_each(|step| self.push(step));
         if left_out > 0 {
             self.push(&format!("\n    {left_out} more steps are left out :milestone, {end}, 0d"));
         }

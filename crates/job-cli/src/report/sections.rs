@@ -60,23 +60,44 @@ fn open_rows(rows: &[TimelineRow]) -> Vec<bool> {
     is_open
 }
 
-/// Returns which rows are shown if at most `max` can be: those that are open come first. Returns the
-/// indices in ascending order.
-pub(super) fn most_important(rows: &[TimelineRow], max: usize) -> Vec<usize> {
+/// How important a row is if not all rows are shown. The first is the most important one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Importance {
+    /// The job, the step that made it fail, and the steps between them.
+    FailedPath,
+    Failed,
+    /// Other rows that are open.
+    Open,
+    Finished,
+}
+
+/// Returns the indices of all rows, the most important one first. Rows of the same importance keep
+/// their order.
+pub(super) fn by_importance(rows: &[TimelineRow]) -> Vec<usize> {
     let is_open = open_rows(rows);
-    let of = |open| {
-        (0..rows.len()).filter({
-            let is_open = &is_open;
-            move |index| is_open.get(*index) == Some(&open)
-        })
+    let importance = |index: &usize| match rows.get(*index) {
+        _ if *index == 0 => Importance::FailedPath,
+        Some(row) if row.is_failing => Importance::FailedPath,
+        Some(row) if row.kind == PhaseKind::Failed => Importance::Failed,
+        _ if is_open.get(*index) == Some(&true) => Importance::Open,
+        _ => Importance::Finished,
     };
-    let mut kept: Vec<_> = of(true).chain(of(false)).take(max).collect();
+    let mut indices: Vec<_> = (0..rows.len()).collect();
+    indices.sort_by_key(importance);
+    indices
+}
+
+/// Returns which rows are shown if at most `max` can be: the most important ones. Returns the indices
+/// in ascending order.
+pub(super) fn most_important(rows: &[TimelineRow], max: usize) -> Vec<usize> {
+    let mut kept = by_importance(rows);
+    kept.truncate(max);
     kept.sort_unstable();
     kept
 }
 
 /// Returns the rows for a format that cannot unfold: a run of finished steps is one row. If there are
-/// more than `max`, those that are open come first. Returns also the number of steps that are left out.
+/// more than `max`, the most important ones are kept. Returns also the number of steps that are left out.
 pub(super) fn folded_rows(rows: &[TimelineRow], max: usize) -> (Vec<TimelineRow>, usize) {
     let mut shown = Vec::new();
     for section in divide(rows) {
@@ -160,6 +181,17 @@ mod tests {
         {
             assert_eq!(most_important(&rows, max), expected, "{max}");
         }
+    }
+
+    #[test]
+    fn the_failed_path_is_kept_first_and_then_other_failures() {
+        let mut rows =
+            rows(&[(0, false), (1, false), (1, true), (1, false), (1, false), (2, false)]);
+        rows[3].kind = PhaseKind::Failed;
+        rows[4].is_failing = true;
+        (rows[5].is_failing, rows[5].kind) = (true, PhaseKind::Failed);
+        assert_eq!(by_importance(&rows), [0, 4, 5, 3, 1, 2]);
+        assert_eq!(most_important(&rows, 4), [0, 3, 4, 5]);
     }
 
     proptest! {

@@ -1,4 +1,6 @@
-//! The file of a report. A report is written as a whole or not at all, even if the process is killed.
+//! The file of a report. If the file can be replaced, a report is written as a whole or not at all, even
+//! if the process is killed. A file that cannot be replaced is written in place, and then a killed
+//! process may leave a part. Markdown is appended in a single write.
 
 use std::{
     io::Write,

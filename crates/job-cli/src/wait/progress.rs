@@ -13,6 +13,7 @@ use std::{
 
 use anyhow::anyhow;
 use clap::ValueEnum;
+use job_model::JobId;
 use job_poller::Event;
 
 use self::{live_tree::LiveTree, log_lines::LogLines};
@@ -98,6 +99,13 @@ impl ProgressDisplay {
                 tree.print_deviations(watch, deviations, totals);
             }
             _ => {}
+        }
+    }
+
+    /// Records that a wait has ended.
+    pub(crate) fn end(&mut self, id: &JobId) {
+        if let Self::LogLines(lines) = self {
+            lines.end(id);
         }
     }
 

@@ -295,6 +295,7 @@ impl Session {
             let lines = hint.iter().flat_map(|hint| hint.lines());
             lines.for_each(|hint| stderr::line(&format!("  {hint}")));
         }
+        self.progress.end(&finished.id);
         self.progress.reset_heartbeat();
         self.stop_if_stdout_failed();
         if let (Some(slice), Some(error), false, true) =

@@ -140,6 +140,47 @@ fn finished_steps_fold_but_the_failed_path_does_not() {
     assert!(svg.contains("40 finished steps") && svg.contains("459 finished steps"), "{svg}");
 }
 
+/// A failed job with 300 nodes that are running. The one that failed started after them.
+fn late_failure(name: &str) -> Timeline {
+    let mut job = large_job(301, Some(300));
+    for step in &mut job["spec"]["subJobs"].as_array_mut().unwrap()[..300] {
+        step["status"]["phase"] = "Running".into();
+        let node = step["spec"]["resourceName"].as_str().unwrap();
+        step["spec"]["resourceName"] = format!("{name}{node}").into();
+    }
+    job["spec"]["subJobs"][300]["spec"]["resourceName"] = "late".into();
+    timeline_from_body(job.to_string())
+}
+
+#[test]
+fn a_late_failure_among_many_running_nodes_is_in_every_format() {
+    // With long names, the space of a chart ends before its maximum number of rows.
+    for name in ["", "<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<"] {
+        let timeline = late_failure(name);
+        for jobs in [1, 2] {
+            let timelines = vec![&timeline; jobs];
+            let page = |format| render(&timelines, format).unwrap();
+            let html = page(ReportFormat::Html);
+            let prefixes = if jobs == 1 { &["r"][..] } else { &["j0r", "j1r"] };
+            for id in prefixes.iter().map(|prefix| format!("{prefix}301")) {
+                assert!(html.contains(&format!("<a href=\"#{id}\">")), "{jobs} {id}");
+                assert!(html.contains(&format!("id=\"{id}\"")), "{jobs} {id}");
+            }
+            // The job and the step are marked.
+            let marks = page(ReportFormat::Svg).matches('✗').count();
+            assert_eq!(marks, 2 * jobs, "{jobs} {name}");
+            for format in [ReportFormat::Mermaid, ReportFormat::Markdown] {
+                let chart = page(format);
+                let rows = chart.matches("·· InstallNode late, Failed, no quota :crit").count();
+                // With long names, the first job may take all of the space.
+                let least = if name.is_empty() { jobs } else { 1 };
+                assert!((least..=jobs).contains(&rows), "{format:?} {jobs} {name}: {rows}");
+                assert!(chart.len() < 50_000 && chart.contains("more steps are left out"));
+            }
+        }
+    }
+}
+
 /// Ten failed jobs, ten that were not read, and many that succeeded.
 fn many_timelines(number: usize) -> Vec<Timeline> {
     let timeline = |index: usize| {

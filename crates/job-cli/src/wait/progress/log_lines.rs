@@ -4,7 +4,7 @@ mod changes;
 
 use std::{io, time::Duration};
 
-use job_model::{Job, Phase, Progress};
+use job_model::{Job, JobId, Phase, Progress};
 use job_poller::{Event, machine::describe_objects};
 use job_transport::{
     JobSnapshot,
@@ -59,6 +59,11 @@ impl LogLines {
         let has_ended = watch.last().is_some_and(|last| last.digest().is_terminal());
         let lines = self.changes.lines(&prefix, watch.id(), event, watch.errors(), has_ended);
         lines.iter().for_each(|line| self.print_change(line));
+    }
+
+    /// Prints what is left of a wait that has ended.
+    pub(crate) fn end(&mut self, id: &JobId) {
+        self.changes.end(id).iter().for_each(|line| self.print_change(line));
     }
 
     fn print_change(&mut self, Line { prefix, text, style }: &Line) {

@@ -1,7 +1,10 @@
 //! The line of each change. Events that belong to one change make one line: a step and the number of
 //! steps that are done; an error and the time of the next attempt.
 
-use std::{collections::HashMap, mem};
+use std::{
+    collections::{BTreeMap, HashMap},
+    mem,
+};
 
 use job_model::{JobId, Phase, object::ObjectState};
 use job_poller::{Event, machine::AttemptReason};
@@ -31,12 +34,16 @@ pub(super) enum LineStyle {
 pub(super) struct Changes {
     /// The last line of a wait, if its next event may add to it.
     held: HashMap<JobId, Held>,
+    /// The lines of steps in the order of their events.
+    steps: BTreeMap<u64, (JobId, Line)>,
+    /// The number of the next step.
+    next_step: u64,
 }
 
 /// A line that is not printed yet.
 enum Held {
-    /// The phase of a step. The number of steps that are done may follow.
-    Step(Line),
+    /// The phase of a step, with its number. The count of the steps that are done may follow.
+    Step(u64),
     /// An error. The next attempt follows, or the wait ends with a message that has this error.
     Error(Line),
 }
@@ -57,13 +64,17 @@ impl Changes {
             style,
         };
         let plain = |text: &str| vec![line(text, LineStyle::Plain)];
-        let held = self.held.remove(id);
-        let before = match (held, event) {
-            (Some(Held::Step(mut step)), Event::Progress(progress)) => {
+        let (step, error) = match self.held.remove(id) {
+            Some(Held::Step(number)) => (self.steps.remove(&number).map(|(_, line)| line), None),
+            Some(Held::Error(error)) => (None, Some(error)),
+            None => (None, None),
+        };
+        let before = match (step, error, event) {
+            (Some(mut step), _, Event::Progress(progress)) => {
                 step.text += &format!(" ({})", describe_steps(progress, has_ended));
                 return vec![step];
             }
-            (Some(Held::Error(mut error)), Event::NextAttempt { reason, .. }) => {
+            (_, Some(mut error), Event::NextAttempt { reason, .. }) => {
                 let next = text::sanitize_line(&event.to_string());
                 // That it is made because of the error goes without saying.
                 let next = match reason {
@@ -73,8 +84,7 @@ impl Changes {
                 error.text += &format!("; {next}");
                 return vec![error];
             }
-            (Some(Held::Step(line) | Held::Error(line)), _) => vec![line],
-            (None, _) => Vec::new(),
+            (step, error, _) => step.or(error),
         };
         let has_changed = errors.current().is_some_and(|run| run.has_changed);
         let after = match event {
@@ -88,7 +98,9 @@ impl Changes {
                 let is_failed = *to == Some(Phase::Failed);
                 let style = if is_failed { LineStyle::Error } else { LineStyle::Plain };
                 let step = line(&event.to_string(), style);
-                self.held.insert(id.clone(), Held::Step(step));
+                self.held.insert(id.clone(), Held::Step(self.next_step));
+                self.steps.insert(self.next_step, (id.clone(), step));
+                self.next_step += 1;
                 Vec::new()
             }
             Event::NextAttempt { .. } if errors.has_recovered => plain("the service answers again"),
@@ -103,19 +115,24 @@ impl Changes {
         before.into_iter().chain(after).collect()
     }
 
-    /// Returns the steps to which nothing was added, for example because the wait has ended.
+    /// Returns the steps to which nothing was added, in the order of their events.
     pub(super) fn take_steps(&mut self) -> Vec<Line> {
-        let held = mem::take(&mut self.held).into_iter();
-        let mut steps = Vec::new();
-        for (id, held) in held {
-            match held {
-                Held::Step(line) => steps.push(line),
-                Held::Error(_) => {
-                    self.held.insert(id, held);
-                }
-            }
-        }
+        let steps = mem::take(&mut self.steps).into_values();
         steps
+            .map(|(id, line)| {
+                self.held.remove(&id);
+                line
+            })
+            .collect()
+    }
+
+    /// Forgets a wait that has ended, and returns its step, if nothing was added to it. An error is
+    /// dropped, because the message of the wait has it.
+    pub(super) fn end(&mut self, id: &JobId) -> Option<Line> {
+        match self.held.remove(id)? {
+            Held::Step(number) => self.steps.remove(&number).map(|(_, line)| line),
+            Held::Error(_) => None,
+        }
     }
 }
 
@@ -182,6 +199,42 @@ mod tests {
     fn the_error_that_ends_a_wait_is_left_to_its_message() {
         let error = FetchError::new(FetchErrorKind::Status(403));
         assert_eq!(lines_for(vec![error.into()]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn steps_have_the_order_of_their_events_and_nothing_is_left() {
+        let step = json!({"metadata": {"uid": "a"}, "spec": {"type": "InstallMaster"},
+            "status": {"phase": "Running"}});
+        let job = json!({"spec": {"subJobs": [step]}, "status": {"phase": "Running"}});
+        let error = FetchError::new(FetchErrorKind::Status(403));
+        let events = |input| run_wait(WaitPolicy::new(), [input]).1;
+        let (read, failed) = (events(reading_input(&job)), events(error.into()));
+        let is_step = |(_, event): &&(_, Event)| matches!(event, Event::SubJob { .. });
+        let is_error = |(_, event): &&(_, Event)| matches!(event, Event::AttemptFailed { .. });
+        let (_, step) = read.iter().find(is_step).unwrap();
+        let (_, error) = failed.iter().find(is_error).unwrap();
+        let mut changes = Changes::default();
+        let ids: Vec<JobId> =
+            (0..100).map(|id| format!("{}", id * 37 % 100).parse().unwrap()).collect();
+        for (index, id) in ids.iter().enumerate() {
+            let mut errors = ErrorTracker::default();
+            let event = if index % 2 == 0 { step } else { error };
+            errors.record(event);
+            assert_eq!(changes.lines(id.as_str(), id, event, &errors, false), []);
+        }
+        // A step that another one follows is printed at once.
+        let errors = ErrorTracker::default();
+        assert_eq!(changes.lines("new", &ids[4], step, &errors, false).len(), 1);
+        assert_eq!(changes.end(&ids[2]).map(|line| line.prefix), Some(ids[2].to_string()));
+        let shown: Vec<_> = changes.take_steps().into_iter().map(|line| line.prefix).collect();
+        let rest =
+            ids.iter().enumerate().filter(|(index, _)| index % 2 == 0 && ![2, 4].contains(index));
+        let mut expected: Vec<_> = rest.map(|(_, id)| id.to_string()).collect();
+        expected.push("new".into());
+        assert_eq!(shown, expected);
+        assert_eq!(changes.held.len(), 50, "only errors are left");
+        assert!(ids.iter().all(|id| changes.end(id).is_none()));
+        assert!(changes.held.is_empty() && changes.steps.is_empty());
     }
 
     proptest! {
