@@ -129,7 +129,7 @@ async fn slices_recipe_waits_until_the_job_has_ended() {
         (Plan::create_cluster().with_failure("sold out"), 5, "\"sold out\""),
     ] {
         let fixture = RecipeFixture::new(plan).await;
-        let script = code_block("In slices, for agents and CI steps", "eval");
+        let script = code_block("Slices for agents and CI steps", "eval");
         // Only the endpoint and the length of a slice differ from the README.
         let script = script.replace("--region eu-de", "--endpoint $ENDPOINT");
         let ran = fixture.run(&script.replace("--at-most 9m", "--at-most 1s")).await;
