@@ -98,11 +98,15 @@ impl Delivery {
         self
     }
 
-    /// Creates a delivery that was given up because of this error, without a try.
-    #[must_use]
-    pub fn failed(error: impl Into<String>) -> Self {
-        let last_error = Some(truncated(error.into()));
-        Self { state: DeliveryState::Failed, last_error, ..Self::default() }
+    /// Gives the delivery up for another reason than the result of a try.
+    ///
+    /// Does nothing if the delivery has ended already.
+    pub fn give_up(&mut self, reason: impl Into<String>) {
+        if self.state == DeliveryState::Pending {
+            self.state = DeliveryState::Failed;
+            self.next_try_at = None;
+            self.last_error = Some(truncated(reason.into()));
+        }
     }
 
     /// Records the result of a try that ended at `now`.
@@ -273,7 +277,19 @@ mod tests {
                 assert_eq!(delivery, before);
             }
         }
-        assert_eq!(Delivery::failed("x").state(), Failed);
+    }
+
+    #[test]
+    fn a_pending_delivery_can_be_given_up() {
+        let mut delivery = Delivery::new();
+        delivery.handle_result(transient(None), at(0.0));
+        delivery.give_up("canceled");
+        assert_eq!((delivery.state(), delivery.tries()), (DeliveryState::Failed, 1));
+        assert_eq!((delivery.last_error(), delivery.next_try_at()), (Some("canceled"), None));
+        let mut delivery = Delivery::new();
+        delivery.handle_result(Ok(()), at(0.0));
+        delivery.give_up("canceled");
+        assert_eq!((delivery.state(), delivery.last_error()), (DeliveryState::Delivered, None));
     }
 
     #[test]

@@ -90,7 +90,7 @@ fn handle_request(
             response
         }
         "/metrics" => text(
-            metrics.to_openmetrics(),
+            metrics.to_openmetrics(TokioClock::new().monotonic()),
             "application/openmetrics-text; version=1.0.0; charset=utf-8",
         ),
         _ => {

@@ -14,6 +14,7 @@ use std::{sync::Arc, time::Duration};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
+use job_notify::{Delivery, Notifier};
 use job_poller::{
     WaitPolicy,
     budget::UrgencyBucket,
@@ -28,9 +29,9 @@ use crate::{
     budget::{CountKey, Lease},
     key::{WaitKey, WaitKeyError},
     metrics::Metrics,
-    notify::{DeliveryRequest, JobNotifierClient, Notification, Notifier},
+    notify::{DeliveryRequest, JobNotifierClient},
     request::WatchRequest,
-    state::{ActiveWait, Delivery, FinishedWait, TickResult, WaitState, add_receiver},
+    state::{ActiveWait, FinishedWait, TickResult, WaitState, add_receiver},
     status::WaitStatus,
 };
 
@@ -56,7 +57,7 @@ struct StartParams {
     epoch: u32,
 }
 
-/// The result of a delivery.
+/// The result of a try to deliver a notification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DeliveryResult {
     /// The number of the wait, which differs between the waits of one key.
@@ -188,7 +189,7 @@ impl JobWait {
         Ok(())
     }
 
-    /// Records the result of a delivery. The service `JobNotifier` calls this.
+    /// Records the result of a try to deliver a notification. The service `JobNotifier` calls this.
     #[handler(ingress_private)]
     async fn record_delivery(
         &self,
@@ -200,7 +201,7 @@ impl JobWait {
         {
             let mut receivers = finished.receivers.iter_mut();
             if let Some(receiver) = receivers.find(|receiver| receiver.address == result.address) {
-                receiver.delivery = result.delivery;
+                receiver.record(result.delivery);
             }
             ctx.set(STATE_KEY, Json(WaitState::Finished(finished)));
         }
@@ -280,11 +281,9 @@ fn schedule_tick(ctx: &ObjectContext<'_>, number: u64, delay: Duration) {
 /// for each wait and receiver. The key contains a hash of the address, because the address may
 /// contain a secret.
 fn send_notification(ctx: &ObjectContext<'_>, key: &WaitKey, finished: &FinishedWait, to: &str) {
-    let notification = Notification::from_finished(key, finished);
-    let number = finished.tick;
+    let request = DeliveryRequest::new(key, finished, to, ctx.random_seed());
     let receiver = URL_SAFE_NO_PAD.encode(Sha256::digest(to));
-    let idempotency_key = format!("{} {number} {receiver}", notification.id());
-    let request = DeliveryRequest { address: to.into(), notification, wait_number: number };
+    let idempotency_key = format!("{} {receiver}", request.notification().id());
     ctx.service_client::<JobNotifierClient<'_>>()
         .deliver(Json(request))
         .idempotency_key(idempotency_key)

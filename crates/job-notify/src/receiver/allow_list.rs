@@ -50,7 +50,7 @@ use crate::notifier::NotifierError;
 /// use job_notify::AllowList;
 ///
 /// let receivers: AllowList = "
-///     # A chat service, and everything below our own domain, which is in a private network.
+///     ## A chat service, and everything below our own domain, which is in a private network.
 ///     https://hooks.example.com/services
 ///     https://*.corp.example 10.20.0.0/16
 /// "

@@ -15,7 +15,7 @@ use crate::{
     budget::{Grant, Lease},
     metrics::Metrics,
     notify::DisabledNotifier,
-    state::{Delivery, Receiver},
+    state::Receiver,
     status::WaitStatus,
 };
 
@@ -82,7 +82,7 @@ impl TestBed {
 
     fn waiting(&self, policy: WaitPolicy) -> ActiveWait {
         let mut waiting = ActiveWait::new(&self.key, policy, 7, 40, self.clock.now());
-        waiting.receivers.push(Receiver { address: "x".into(), delivery: Delivery::Pending });
+        waiting.receivers.push(Receiver::new("https://example.com/hook?token=secret"));
         waiting
     }
 
