@@ -156,15 +156,9 @@ async fn check_outcomes(bed: &TestBed, jobs: &[JobId], bounds: &mut Bounds) -> a
         // The number of the wait follows.
         let id = format!("{}:{job}:{outcome}:", bed.sim.project());
         right += u32::from(status["end"]["outcome"] == outcome);
-        notified += u32::from(
-            received
-                .notifications
-                .range(id.clone()..)
-                .next()
-                .is_some_and(|(first, (_, content))| {
-                    first.starts_with(&id) && content["outcome"] == outcome
-                }),
-        );
+        notified += u32::from(received.notifications.range(id.clone()..).next().is_some_and(
+            |(first, (_, content))| first.starts_with(&id) && content["outcome"] == outcome,
+        ));
         let (_, ends) = bed.sim.readings(job).unwrap_or_default();
         late += ends.saturating_sub(1);
     }
