@@ -247,9 +247,10 @@ mod tests {
     #[test]
     fn results_determine_the_state() {
         use DeliveryState::{Delivered, Failed, Pending};
+        /// The results of the tries, and the state and the last error after them.
+        type Row = (Vec<Result<(), NotifierError>>, DeliveryState, Option<&'static str>);
         let permanent = || Err(NotifierError::permanent("gone"));
-        // The results of the tries, and the state after them.
-        let rows: [(Vec<Result<(), NotifierError>>, DeliveryState, Option<&str>); 6] = [
+        let rows: [Row; 6] = [
             (vec![], Pending, None),
             (vec![Ok(())], Delivered, None),
             (vec![permanent()], Failed, Some("gone")),

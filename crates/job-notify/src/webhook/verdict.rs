@@ -139,12 +139,13 @@ mod tests {
 
     #[test]
     fn a_retry_after_is_honored_for_replies_that_are_sent_again() {
-        let date = ("date", "Sun, 02 Feb 2020 08:12:40 GMT");
-        // The status, the headers, and the delay in seconds.
-        let rows: [(u16, &[(&str, &str)], Option<u64>); 7] = [
+        /// The status, the headers, and the delay in seconds.
+        type Row = (u16, &'static [(&'static str, &'static str)], Option<u64>);
+        const DATE: (&str, &str) = ("date", "Sun, 02 Feb 2020 08:12:40 GMT");
+        let rows: [Row; 7] = [
             (429, &[("retry-after", "17")], Some(17)),
             (503, &[("retry-after", "17")], Some(17)),
-            (503, &[date, ("retry-after", "Sun, 02 Feb 2020 08:13:00 GMT")], Some(20)),
+            (503, &[DATE, ("retry-after", "Sun, 02 Feb 2020 08:13:00 GMT")], Some(20)),
             (503, &[("retry-after", "Sun, 02 Feb 2020 08:13:00 GMT")], None),
             (503, &[("retry-after", "soon")], None),
             (503, &[], None),
