@@ -67,6 +67,8 @@ enum WaitStateLabel {
     /// There is no wait: none was started, or it finished and was deleted after the retention.
     None,
     Waiting,
+    /// The wait stops when the attempt in flight has ended.
+    Stopping,
     /// The job has ended.
     Ended,
     /// The wait stopped before the job ended.
@@ -88,6 +90,12 @@ impl WaitStatus {
             Some(WaitState::Waiting(waiting)) => Self::from_active(key, waiting),
             Some(WaitState::Finished(finished)) => Self::from_finished(key, finished),
         }
+    }
+
+    /// Returns the status of an active wait that will be stopped after its attempt in flight.
+    pub(crate) const fn stopping(mut self) -> Self {
+        self.state = WaitStateLabel::Stopping;
+        self
     }
 
     fn new(key: &WaitKey, state: WaitStateLabel) -> Self {

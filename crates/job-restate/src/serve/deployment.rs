@@ -196,7 +196,7 @@ impl Deployment {
     /// HTTP/1.1:
     ///
     /// - `/health` returns 200 while the process runs;
-    /// - `/ready` returns 200 while the service has a grant, and otherwise 503;
+    /// - `/ready` returns 200 while the service may send requests, and otherwise 503 with the reason;
     /// - `/metrics` returns the Prometheus metrics of this process.
     ///
     /// To stop, the service releases its grant and gives calls in progress up to ten seconds to
