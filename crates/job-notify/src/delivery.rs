@@ -326,6 +326,7 @@ mod tests {
         fn tries_are_bounded(seed: u64, retry_after in proptest::option::of(0_u64..200)) {
             let (mut delivery, mut now) = (Delivery::new().with_seed(seed), at(0.0));
             while delivery.state() == DeliveryState::Pending {
+                prop_assert!(delivery.tries() < 2000);
                 delivery.handle_result(transient(retry_after), now);
                 if let Some(next) = delivery.next_try_at() {
                     prop_assert!(next > now);
