@@ -16,11 +16,12 @@
 //! # Scope
 //!
 //! **In scope:** storing a wait between its attempts, one request budget for all processes of a
-//! deployment, and notifications of finished waits ([`Webhook`], or your own [`Notifier`]).
+//! deployment, and when notifications of finished waits are sent ([`Webhook`], or your own
+//! [`Notifier`]).
 //!
 //! **Out of scope:** when to poll and when to stop, which is decided by
 //! [`job_poller::machine::Machine`]; HTTP and authentication, which are in [`job_transport`]; the
-//! engine, which is a separate server with a license of its own.
+//! signatures, receivers and retry rules of notifications, which are in [`job_notify`]; the engine, which is a separate server with a license of its own.
 //!
 //! # Examples
 //!
@@ -28,7 +29,7 @@
 //! needs a running engine, with its ingress on port 8080 and its admin API on port 9070:
 //!
 //! ```no_run
-//! use job_restate::{Deployment, Webhook, WebhookKey, register};
+//! use job_restate::{AllowList, Deployment, Webhook, WebhookKey, register};
 //! use job_transport::{
 //!     Client, Credentials,
 //!     hyper::{HyperTransport, TlsConfig, TlsProvider},
@@ -44,8 +45,9 @@
 //!         transport.clone(),
 //!     );
 //!     let key = WebhookKey::new(&std::env::var("CCE_JOB_WEBHOOK_KEY")?)?;
+//!     let receivers: AllowList = "https://example.com/hook".parse()?;
 //!     let deployment = Deployment::new(client, transport.clone(), "http://localhost:8080")
-//!         .notifier(Webhook::new(transport.clone(), [key]));
+//!         .notifier(Webhook::new(transport.clone(), [key]).allow(receivers));
 //!
 //!     let listener = TcpListener::bind("127.0.0.1:9080").await?;
 //!     // Register while the service is running, because the engine asks it for its handlers.
@@ -99,8 +101,11 @@ mod wait;
 mod notify;
 mod serve;
 
+pub use job_notify::{
+    AllowList, AllowListError, Notification, Notifier, NotifierError, Webhook, WebhookKey,
+    WebhookKeyError,
+};
 pub use key::{WaitKey, WaitKeyError};
-pub use notify::{Notification, Notifier, NotifierError, Webhook, WebhookKey, WebhookKeyError};
 pub use request::{FriendlyDuration, WaitTimeout, WatchRequest};
 pub use serve::{Deployment, IdentityKeyError, RegisterError, register};
 

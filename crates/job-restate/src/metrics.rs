@@ -1,16 +1,21 @@
 //! The Prometheus metrics of this process. The engine has metrics of its own.
 
-use std::fmt;
+mod undelivered;
+
+use std::{fmt, time::Duration};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{
         counter::Counter,
         family::Family,
+        gauge::Gauge,
         histogram::{Histogram, exponential_buckets},
     },
     registry::Registry,
 };
+
+use undelivered::Undelivered;
 
 /// The metrics of this process.
 pub(crate) struct Metrics {
@@ -20,6 +25,8 @@ pub(crate) struct Metrics {
     slots: Family<ResultLabel, Counter>,
     waits: Family<ResultLabel, Counter>,
     notifications: Family<ResultLabel, Counter>,
+    pub(crate) undelivered: Undelivered,
+    undelivered_gauge: Gauge,
 }
 
 /// The label `result` of a counter.
@@ -46,7 +53,20 @@ impl Metrics {
         let attempt_seconds = Histogram::new(exponential_buckets(0.01, 2.0, 12));
         let help = "Duration of attempts to read a job, in seconds";
         registry.register("attempt_seconds", help, attempt_seconds.clone());
-        Self { registry, attempts, attempt_seconds, slots, waits, notifications }
+        let undelivered_gauge = Gauge::default();
+        let help = "Notifications that this process has tried to deliver and will try again";
+        registry.register("undelivered_notifications", help, undelivered_gauge.clone());
+        let undelivered = Undelivered::default();
+        Self {
+            registry,
+            attempts,
+            attempt_seconds,
+            slots,
+            waits,
+            notifications,
+            undelivered,
+            undelivered_gauge,
+        }
     }
 
     pub(crate) fn record_attempt(&self, result: &str, seconds: f64) {
@@ -71,7 +91,8 @@ impl Metrics {
     }
 
     /// Returns all metrics in the OpenMetrics text format.
-    pub(crate) fn to_openmetrics(&self) -> String {
+    pub(crate) fn to_openmetrics(&self, now: Duration) -> String {
+        self.undelivered_gauge.set(i64::try_from(self.undelivered.len(now)).unwrap_or(i64::MAX));
         let mut text = String::new();
         // Writing to a `String` cannot fail.
         let _ = encode(&mut text, &self.registry);

@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 /// |---|---|---|
 /// | `until` | `"ended"`: the job has ended; `"ready"` or `"gone"`: the clusters or nodes that it names are ready or gone ([`WaitPolicy::until_ready`]) | `"ended"` |
 /// | `timeout` | maximum time to wait, such as `"45m"`; `"0s"` makes one attempt, `"none"` waits until the job ends | 1 h |
-/// | `attempt_timeout` | maximum time of one attempt | 30 s |
+/// | `attempt_timeout` | maximum time of one attempt, at most `"1m"` | 30 s |
 /// | `strict` | treat a `Success` with a failed sub-job as a failure | `false` |
 /// | `fail_fast` | end the wait when a sub-job fails | `false` |
 /// | `stop_when_stalled` | end the wait when the job has not changed for 10 min | `false` |
@@ -25,6 +25,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 ///
 /// Unknown fields are errors, and so are durations without a unit. `false` does not switch off a
 /// rule that the deployment's policy switches on.
+///
+/// If a wait for the job is active, only `timeout`, `until` and `notify` can change it: the later
+/// deadline applies, the wait goes on until `ready` or `gone`, and the receiver is added. Any other
+/// field must agree with the wait, and so must `until` if the wait has such a goal already.
 ///
 /// # Examples
 ///
@@ -108,6 +112,48 @@ impl WatchRequest {
     }
 }
 
+/// The longest attempt. The engine ends an invocation that shows no progress for longer.
+const MAX_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
+
+impl WatchRequest {
+    /// Checks the values that no wait may have.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error that names the field, its value and its limit.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        match self.attempt_timeout {
+            Some(FriendlyDuration(timeout)) if timeout > MAX_ATTEMPT_TIMEOUT => {
+                let timeout = SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX);
+                Err(format!("`attempt_timeout` is {timeout:#}; the maximum is 1m"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the field that contradicts the policy of an active wait.
+    pub(crate) fn conflict(&self, active: WaitPolicy) -> Option<&'static str> {
+        let none = Self::default;
+        let fields = [
+            ("attempt_timeout", Self { attempt_timeout: self.attempt_timeout, ..none() }),
+            ("strict", Self { strict: self.strict, ..none() }),
+            ("fail_fast", Self { fail_fast: self.fail_fast, ..none() }),
+            ("stop_when_stalled", Self { stop_when_stalled: self.stop_when_stalled, ..none() }),
+            (
+                "max_consecutive_errors",
+                Self { max_consecutive_errors: self.max_consecutive_errors, ..none() },
+            ),
+            ("max_tree_lookups", Self { max_tree_lookups: self.max_tree_lookups, ..none() }),
+        ];
+        let is_other = |(_, field): &(&str, Self)| field.policy(active) != active;
+        let until = Self { until: self.until, ..none() };
+        // A wait for the end of the job goes on if a later request asks for more.
+        let has_other_goal = active != active.until(Until::Ended) && until.policy(active) != active;
+        let first = fields.iter().find(|field| is_other(field)).map(|(name, _)| *name);
+        first.or_else(|| has_other_goal.then_some("until"))
+    }
+}
+
 fn parse_duration(text: &str) -> Option<Duration> {
     text.parse::<SignedDuration>().ok()?.try_into().ok()
 }
@@ -183,6 +229,57 @@ mod tests {
             assert_eq!(policy["until"], expected, "{body}");
             let again = serde_json::to_value(&request).unwrap();
             assert_eq!(serde_json::from_value::<WatchRequest>(again).unwrap(), request);
+        }
+    }
+
+    #[test]
+    fn attempt_timeouts_are_limited() {
+        let rows = [
+            (json!({}), None),
+            (json!({"attempt_timeout": "60s"}), None),
+            (
+                json!({"attempt_timeout": "61s"}),
+                Some("`attempt_timeout` is 1m 1s; the maximum is 1m"),
+            ),
+            (
+                json!({"attempt_timeout": "10m"}),
+                Some("`attempt_timeout` is 10m; the maximum is 1m"),
+            ),
+        ];
+        for (body, expected) in rows {
+            let error = request(body.clone()).unwrap().check().err();
+            assert_eq!(error.as_deref(), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_later_request_may_extend_a_wait_but_not_change_its_rules() {
+        let plain = WaitPolicy::new();
+        let strict = WaitPolicy::new().strict();
+        let rows = [
+            (json!({}), strict, None),
+            (json!({"strict": false}), strict, None),
+            (json!({"strict": true}), strict, None),
+            (json!({"strict": true}), plain, Some("strict")),
+            (json!({"fail_fast": true}), plain, Some("fail_fast")),
+            (json!({"stop_when_stalled": true}), plain, Some("stop_when_stalled")),
+            (json!({"max_consecutive_errors": 3}), plain, Some("max_consecutive_errors")),
+            (json!({"max_consecutive_errors": 3}), plain.max_consecutive_errors(3), None),
+            (json!({"max_tree_lookups": 3}), plain, Some("max_tree_lookups")),
+            (json!({"attempt_timeout": "30s"}), plain, None),
+            (json!({"attempt_timeout": "31s"}), plain, Some("attempt_timeout")),
+            // These extend the wait.
+            (json!({"timeout": "9h", "notify": "https://example.com"}), plain, None),
+            (json!({"timeout": "none"}), plain, None),
+            (json!({"until": "ready"}), plain, None),
+            (json!({"until": "gone"}), plain, None),
+            // Two goals that exclude each other.
+            (json!({"until": "ready"}), plain.until_ready(), None),
+            (json!({}), plain.until_ready(), None),
+            (json!({"until": "gone"}), plain.until_ready(), Some("until")),
+        ];
+        for (body, active, expected) in rows {
+            assert_eq!(request(body.clone()).unwrap().conflict(active), expected, "{body}");
         }
     }
 

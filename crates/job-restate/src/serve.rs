@@ -82,15 +82,16 @@ fn handle_request(
     };
     match request.uri().path() {
         "/health" => text("ok\n".into(), "text/plain"),
-        "/ready" if lease.is_granted() => text("ok\n".into(), "text/plain"),
-        "/ready" => {
-            let message = "no grant from the budget object: cannot reach the engine's ingress\n";
-            let mut response = text(message.into(), "text/plain");
-            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-            response
-        }
+        "/ready" => match lease.obstacle() {
+            None => text("ok\n".into(), "text/plain"),
+            Some(obstacle) => {
+                let mut response = text(format!("{obstacle}\n"), "text/plain");
+                *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+                response
+            }
+        },
         "/metrics" => text(
-            metrics.to_openmetrics(),
+            metrics.to_openmetrics(TokioClock::new().monotonic()),
             "application/openmetrics-text; version=1.0.0; charset=utf-8",
         ),
         _ => {

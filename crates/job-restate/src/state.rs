@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use job_model::Job;
+use job_notify::Delivery;
 use job_poller::{
     Checkpoint, Event, FinishedJob, Report, Until, WaitError, WaitPolicy,
     budget::UrgencyBucket,
     machine::{Action, Input, Machine},
     schedule::{PollPlan, PollState, Schedule},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     budget::{Arrival, CountKey, Slot},
@@ -80,18 +81,52 @@ struct FinishedEvent<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Receiver {
     pub(crate) address: String,
+    /// The tries so far. There are none while the wait is active.
+    #[serde(deserialize_with = "deserialize_delivery")]
     pub(crate) delivery: Delivery,
 }
 
-/// The delivery of a notification.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A delivery as this version and earlier ones store it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StoredDelivery {
+    Current(Delivery),
+    Earlier(EarlierDelivery),
+}
+
+#[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Delivery {
-    /// The wait is active, or the delivery is in progress.
+enum EarlierDelivery {
     Pending,
     Delivered,
-    /// The delivery was abandoned because of this error.
     Failed(String),
+}
+
+fn deserialize_delivery<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Delivery, D::Error> {
+    let mut delivery = Delivery::new();
+    match StoredDelivery::deserialize(deserializer)? {
+        StoredDelivery::Current(current) => return Ok(current),
+        StoredDelivery::Earlier(EarlierDelivery::Pending) => {}
+        StoredDelivery::Earlier(EarlierDelivery::Delivered) => {
+            // The time is not used after the end of a delivery.
+            delivery.handle_result(Ok(()), Timestamp::UNIX_EPOCH);
+        }
+        StoredDelivery::Earlier(EarlierDelivery::Failed(error)) => delivery.give_up(error),
+    }
+    Ok(delivery)
+}
+
+impl Receiver {
+    pub(crate) fn new(address: &str) -> Self {
+        Self { address: address.into(), delivery: Delivery::new() }
+    }
+
+    /// Records the result of a try, unless a later one is recorded already.
+    pub(crate) fn record(&mut self, delivery: Delivery) {
+        if delivery.tries() >= self.delivery.tries() {
+            self.delivery = delivery;
+        }
+    }
 }
 
 impl WaitState {
@@ -238,7 +273,7 @@ pub(crate) fn add_receiver(receivers: &mut Vec<Receiver>, to: &str) -> Result<bo
     if receivers.len() >= MAX_RECEIVERS {
         return Err(format!("too many receivers for this wait (limit {MAX_RECEIVERS})"));
     }
-    receivers.push(Receiver { address: to.into(), delivery: Delivery::Pending });
+    receivers.push(Receiver::new(to));
     Ok(true)
 }
 

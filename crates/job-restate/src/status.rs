@@ -2,13 +2,14 @@
 
 use jiff::Timestamp;
 use job_model::{Job, Phase};
+use job_notify::{DeliveryState, receiver_name};
 use job_poller::machine::ObjectStatus;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::{
     key::WaitKey,
-    state::{ActiveWait, Delivery, FinishedWait, Receiver, WaitState},
+    state::{ActiveWait, FinishedWait, Receiver, WaitState},
 };
 
 /// The status of a wait.
@@ -24,7 +25,20 @@ pub(crate) struct WaitStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     end: Option<Box<RawValue>>,
     /// The delivery to each receiver, in the order in which the receivers were added.
-    notifications: Vec<Delivery>,
+    notifications: Vec<NotificationStatus>,
+}
+
+/// The delivery of a notification to one receiver.
+#[derive(Debug, Serialize)]
+struct NotificationStatus {
+    /// The receiver's host and path, if its address is a URL.
+    receiver: Option<String>,
+    state: DeliveryState,
+    tries: u32,
+    /// The error of the last try that failed. It names the receiver.
+    last_error: Option<String>,
+    /// When the next try is planned.
+    next_try: Option<Timestamp>,
 }
 
 /// The status of an active wait.
@@ -53,6 +67,8 @@ enum WaitStateLabel {
     /// There is no wait: none was started, or it finished and was deleted after the retention.
     None,
     Waiting,
+    /// The wait stops when the attempt in flight has ended.
+    Stopping,
     /// The job has ended.
     Ended,
     /// The wait stopped before the job ended.
@@ -74,6 +90,12 @@ impl WaitStatus {
             Some(WaitState::Waiting(waiting)) => Self::from_active(key, waiting),
             Some(WaitState::Finished(finished)) => Self::from_finished(key, finished),
         }
+    }
+
+    /// Returns the status of an active wait that will be stopped after its attempt in flight.
+    pub(crate) const fn stopping(mut self) -> Self {
+        self.state = WaitStateLabel::Stopping;
+        self
     }
 
     fn new(key: &WaitKey, state: WaitStateLabel) -> Self {
@@ -112,6 +134,13 @@ impl WaitStatus {
     }
 }
 
-fn deliveries(receivers: &[Receiver]) -> Vec<Delivery> {
-    receivers.iter().map(|receiver| receiver.delivery.clone()).collect()
+fn deliveries(receivers: &[Receiver]) -> Vec<NotificationStatus> {
+    let status = |Receiver { address, delivery }: &Receiver| NotificationStatus {
+        receiver: receiver_name(address),
+        state: delivery.state(),
+        tries: delivery.tries(),
+        last_error: delivery.last_error().map(String::from),
+        next_try: delivery.next_try_at(),
+    };
+    receivers.iter().map(status).collect()
 }

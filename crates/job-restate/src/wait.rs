@@ -14,6 +14,7 @@ use std::{sync::Arc, time::Duration};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
+use job_notify::{Delivery, Notifier};
 use job_poller::{
     WaitPolicy,
     budget::UrgencyBucket,
@@ -22,15 +23,16 @@ use job_poller::{
 use job_transport::{Client, clock::Clock};
 use restate_sdk::prelude::*;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use crate::{
     budget::{CountKey, Lease},
     key::{WaitKey, WaitKeyError},
     metrics::Metrics,
-    notify::{DeliveryRequest, JobNotifierClient, Notification, Notifier},
+    notify::{DeliveryRequest, JobNotifierClient},
     request::WatchRequest,
-    state::{ActiveWait, Delivery, FinishedWait, TickResult, WaitState, add_receiver},
+    state::{ActiveWait, FinishedWait, TickResult, WaitState, add_receiver},
     status::WaitStatus,
 };
 
@@ -56,7 +58,7 @@ struct StartParams {
     epoch: u32,
 }
 
-/// The result of a delivery.
+/// The result of a try to deliver a notification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DeliveryResult {
     /// The number of the wait, which differs between the waits of one key.
@@ -74,6 +76,9 @@ const TICK_LOST_AFTER: SignedDuration = SignedDuration::from_mins(10);
 /// The delay after which a tick is repeated if an operator canceled it at the engine.
 const CANCELLED_RETRY_DELAY: Duration = Duration::from_secs(60);
 
+/// How long `watch` and `cancel` wait for an attempt in flight before they answer.
+const MAX_ANSWER_DELAY: Duration = Duration::from_millis(500);
+
 /// The longest delay of a tick: ten years. Delays are added to the current time, so huge delays
 /// would overflow.
 const MAX_TIMER_DELAY: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -85,15 +90,49 @@ impl JobWait {
     /// If a wait for the job is active, its deadline is extended to that of this request, if that
     /// is later, and the receiver is added. If the job has ended, the status contains the result,
     /// unless the request is for objects that were not read yet.
+    ///
+    /// While an attempt is in flight, the wait is changed after it. The status is returned at once.
     #[handler]
     async fn watch(
         &self,
-        ctx: ObjectContext<'_>,
+        ctx: SharedObjectContext<'_>,
         body: Option<Bytes>,
-    ) -> Result<Json<WaitStatus>, HandlerError> {
+    ) -> Result<Json<Box<RawValue>>, HandlerError> {
         let key = parse_key(ctx.key())?;
         let request = parse_request(body)?;
+        let state: Option<Json<WaitState>> = ctx.get(STATE_KEY).await?;
+        let wait = ctx.object_client::<JobWaitClient<'_>>(ctx.key());
+        let started = wait.start(Json(request.clone())).call();
+        let Some(Json(WaitState::Waiting(mut waiting))) = state else {
+            // Nothing is in flight, so the answer comes at once.
+            return Ok(started.await?);
+        };
+        restate_sdk::select! {
+            started = started => Ok(started?),
+            _slept = ctx.sleep(MAX_ANSWER_DELAY) => {
+                check_conflict(&request, &waiting)?;
+                ctx.run(|| async { self.check_receiver(&request) }).name("check").await?;
+                if let Some(to) = &request.notify {
+                    add_receiver(&mut waiting.receivers, to).map_err(|error| bad_request(&error))?;
+                }
+                let state = WaitState::Waiting(waiting);
+                Ok(status_json(&WaitStatus::from_state(&key, Some(&state))))
+            }
+        }
+    }
+
+    /// Starts or extends a wait. The handler `watch` calls this.
+    #[handler(ingress_private)]
+    async fn start(
+        &self,
+        ctx: ObjectContext<'_>,
+        Json(request): Json<WatchRequest>,
+    ) -> Result<Json<Box<RawValue>>, HandlerError> {
+        let key = parse_key(ctx.key())?;
         let state = load_state(&ctx).await?;
+        if let Some(WaitState::Waiting(waiting)) = &state {
+            check_conflict(&request, waiting)?;
+        }
         let is_new = match &state {
             Some(WaitState::Waiting(_)) => false,
             Some(WaitState::Finished(finished)) => !finished.answers(request.until),
@@ -135,7 +174,7 @@ impl JobWait {
         }
         let status = WaitStatus::from_state(&key, Some(&state));
         ctx.set(STATE_KEY, Json(state));
-        Ok(Json(status))
+        Ok(status_json(&status))
     }
 
     /// Returns the status of the wait.
@@ -147,8 +186,31 @@ impl JobWait {
     }
 
     /// Stops the wait, without a notification. The job itself continues.
+    ///
+    /// While an attempt is in flight, the state in the reply is `stopping`. If this attempt reads the
+    /// end of the job, the wait ends with it.
     #[handler]
-    async fn cancel(&self, ctx: ObjectContext<'_>) -> Result<Json<WaitStatus>, HandlerError> {
+    async fn cancel(
+        &self,
+        ctx: SharedObjectContext<'_>,
+    ) -> Result<Json<Box<RawValue>>, HandlerError> {
+        let key = parse_key(ctx.key())?;
+        let state: Option<Json<WaitState>> = ctx.get(STATE_KEY).await?;
+        let state = state.map(|Json(state)| state);
+        let status = WaitStatus::from_state(&key, state.as_ref());
+        if !matches!(state, Some(WaitState::Waiting(_))) {
+            return Ok(status_json(&status));
+        }
+        let stopped = ctx.object_client::<JobWaitClient<'_>>(ctx.key()).stop_wait().call();
+        restate_sdk::select! {
+            stopped = stopped => Ok(stopped?),
+            _slept = ctx.sleep(MAX_ANSWER_DELAY) => Ok(status_json(&status.stopping())),
+        }
+    }
+
+    /// Stops the wait. The handler `cancel` calls this.
+    #[handler(ingress_private)]
+    async fn stop_wait(&self, ctx: ObjectContext<'_>) -> Result<Json<Box<RawValue>>, HandlerError> {
         let key = parse_key(ctx.key())?;
         let mut state = load_state(&ctx).await?;
         if let Some(WaitState::Waiting(waiting)) = state {
@@ -157,7 +219,7 @@ impl JobWait {
             state = Some(stopped.state.clone());
             apply(&ctx, &key, stopped);
         }
-        Ok(Json(WaitStatus::from_state(&key, state.as_ref())))
+        Ok(status_json(&WaitStatus::from_state(&key, state.as_ref())))
     }
 
     /// Makes an attempt, and schedules the next tick. The wait itself calls this after each delay.
@@ -188,7 +250,7 @@ impl JobWait {
         Ok(())
     }
 
-    /// Records the result of a delivery. The service `JobNotifier` calls this.
+    /// Records the result of a try to deliver a notification. The service `JobNotifier` calls this.
     #[handler(ingress_private)]
     async fn record_delivery(
         &self,
@@ -200,7 +262,7 @@ impl JobWait {
         {
             let mut receivers = finished.receivers.iter_mut();
             if let Some(receiver) = receivers.find(|receiver| receiver.address == result.address) {
-                receiver.delivery = result.delivery;
+                receiver.record(result.delivery);
             }
             ctx.set(STATE_KEY, Json(WaitState::Finished(finished)));
         }
@@ -209,6 +271,16 @@ impl JobWait {
 }
 
 impl JobWait {
+    /// Checks the receiver of a request, if it has one.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the notifier rejects the receiver.
+    fn check_receiver(&self, request: &WatchRequest) -> Result<(), HandlerError> {
+        let checked = request.notify.as_ref().map_or(Ok(()), |to| self.notifier.check(to));
+        Ok(checked.map_err(|error| bad_request(&error))?)
+    }
+
     /// Checks the receiver, and returns the values that the wait starts with. Counts a new wait at
     /// once, so that the other waits make room for it before it gets its first slot.
     ///
@@ -220,9 +292,7 @@ impl JobWait {
         request: &WatchRequest,
         is_new: bool,
     ) -> Result<Json<StartParams>, HandlerError> {
-        if let Some(to) = &request.notify {
-            self.notifier.check(to).map_err(|error| bad_request(&error))?;
-        }
+        self.check_receiver(request)?;
         let plan = self.schedule.plan(&PollState::new(Duration::ZERO, 1));
         let urgency = UrgencyBucket::from_plan(plan);
         let epoch = self.lease.epoch();
@@ -251,10 +321,28 @@ fn apply(ctx: &ObjectContext<'_>, key: &WaitKey, TickResult { state, delay }: Ti
 
 /// Parses the body of a `watch` request.
 fn parse_request(body: Option<Bytes>) -> Result<WatchRequest, TerminalError> {
-    match body.filter(|body| !body.is_empty()) {
-        Some(body) => serde_json::from_slice(&body).map_err(|error| bad_request(&error)),
-        None => Ok(WatchRequest::default()),
-    }
+    let Some(body) = body.filter(|body| !body.trim_ascii().is_empty()) else {
+        return Ok(WatchRequest::default());
+    };
+    let request: WatchRequest = serde_json::from_slice(&body)
+        .map_err(|error| bad_request(&format!("the body is not a watch request: {error}")))?;
+    request.check().map_err(|error| bad_request(&error))?;
+    Ok(request)
+}
+
+/// Returns an error with status 409 if a request contradicts an active wait.
+fn check_conflict(request: &WatchRequest, waiting: &ActiveWait) -> Result<(), TerminalError> {
+    let Some(field) = request.conflict(*waiting.checkpoint.policy()) else { return Ok(()) };
+    let message = format!(
+        "a wait for this job is active with another `{field}`; omit `{field}`, or cancel the wait first"
+    );
+    Err(TerminalError::new_with_code(409, message))
+}
+
+/// Returns a status as JSON text, which handlers can also return to each other.
+fn status_json(status: &WaitStatus) -> Json<Box<RawValue>> {
+    // Serialization can only fail for a map whose keys are not strings, and a status has no such map.
+    Json(serde_json::value::to_raw_value(status).unwrap_or_else(|_| RawValue::NULL.to_owned()))
 }
 
 fn parse_key(text: &str) -> Result<WaitKey, TerminalError> {
@@ -280,11 +368,9 @@ fn schedule_tick(ctx: &ObjectContext<'_>, number: u64, delay: Duration) {
 /// for each wait and receiver. The key contains a hash of the address, because the address may
 /// contain a secret.
 fn send_notification(ctx: &ObjectContext<'_>, key: &WaitKey, finished: &FinishedWait, to: &str) {
-    let notification = Notification::from_finished(key, finished);
-    let number = finished.tick;
+    let request = DeliveryRequest::new(key, finished, to, ctx.random_seed());
     let receiver = URL_SAFE_NO_PAD.encode(Sha256::digest(to));
-    let idempotency_key = format!("{} {number} {receiver}", notification.id());
-    let request = DeliveryRequest { address: to.into(), notification, wait_number: number };
+    let idempotency_key = format!("{} {receiver}", request.notification().id());
     ctx.service_client::<JobNotifierClient<'_>>()
         .deliver(Json(request))
         .idempotency_key(idempotency_key)

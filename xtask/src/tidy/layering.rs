@@ -12,7 +12,8 @@ const ALLOWED: &[(&str, &str)] = &[
     ("job-transport", "job-model"),
     ("job-poller", "job-model job-transport"),
     ("job-sim", "job-model job-transport"),
-    ("job-restate", "job-model job-transport job-poller"),
+    ("job-notify", "job-model job-transport"),
+    ("job-restate", "job-model job-transport job-poller job-notify"),
     ("job-cli", "job-model job-transport job-poller job-restate job-sim"),
 ];
 

@@ -25,6 +25,7 @@ const ORDER: &[(&str, &str)] = &[
         "job-poller",
         "reply_script schedule machine source testing budget observer report wait fleet",
     ),
+    ("job-notify", "notification notifier delivery receiver webhook"),
     ("job-sim", "plan faults reply auth identity service serve conformance"),
     (
         "job-cli",

@@ -74,6 +74,7 @@ impl TestBed {
             .args(["--listen", &format!("127.0.0.1:{service}")])
             .args(["--engine", &format!("http://127.0.0.1:{ingress}")])
             .args(["--register", &format!("http://127.0.0.1:{administration}")])
+            .args(["--allow-receiver", "http://127.0.0.1:*"])
             .args(flags)
             .env("OS_TOKEN", sim.account().token)
             .env("OS_PROJECT_ID", sim.project().as_str())

@@ -153,14 +153,12 @@ async fn check_outcomes(bed: &TestBed, jobs: &[JobId], bounds: &mut Bounds) -> a
     let received = bed.receiver.received();
     for (number, (job, status)) in jobs.iter().zip(&statuses).enumerate() {
         let outcome = if number.is_multiple_of(FAILURE_INTERVAL) { "failed" } else { "succeeded" };
-        let id = format!("{}:{job}:{outcome}", bed.sim.project());
+        // The number of the wait follows.
+        let id = format!("{}:{job}:{outcome}:", bed.sim.project());
         right += u32::from(status["end"]["outcome"] == outcome);
-        notified += u32::from(
-            received
-                .notifications
-                .get(&id)
-                .is_some_and(|(_, content)| content["outcome"] == outcome),
-        );
+        notified += u32::from(received.notifications.range(id.clone()..).next().is_some_and(
+            |(first, (_, content))| first.starts_with(&id) && content["outcome"] == outcome,
+        ));
         let (_, ends) = bed.sim.readings(job).unwrap_or_default();
         late += ends.saturating_sub(1);
     }

@@ -105,9 +105,9 @@ impl Lease {
         }
     }
 
-    /// Returns whether the service has a valid grant. Without a grant it sends no requests.
-    pub(crate) fn is_granted(&self) -> bool {
-        self.slots().is_granted(self.clock.monotonic())
+    /// Returns why the service may send no requests at present, or `None` if it may.
+    pub(crate) fn obstacle(&self) -> Option<&'static str> {
+        self.slots().obstacle(self.clock.monotonic())
     }
 
     /// Accepts a grant as if it had just been received.

@@ -194,6 +194,19 @@ impl SlotQueue {
         now < self.expires_at
     }
 
+    /// Returns why no request may be sent at `now`, or `None` if requests may be sent.
+    pub(crate) fn obstacle(&self, now: Duration) -> Option<&'static str> {
+        if !self.is_granted(now) {
+            Some("no grant from the budget object: cannot reach the engine's ingress")
+        } else if self.grant.per_second <= 0.0 || self.grant.in_flight == 0 {
+            Some("other services use the whole budget: allow more requests, or run fewer services")
+        } else if self.blocked_until > now {
+            Some("the service of the jobs asked for a pause (Retry-After)")
+        } else {
+            None
+        }
+    }
+
     /// Accepts the grant that answers the report sent at `reported_at`.
     pub(crate) fn accept_grant(&mut self, reported_at: Duration, now: Duration, grant: Grant) {
         if grant.per_second > 0.0 && self.grant.per_second > 0.0 {

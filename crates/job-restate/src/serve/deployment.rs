@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use job_notify::Notifier;
 use job_poller::{
     WaitPolicy,
     schedule::{Adaptive, Schedule},
@@ -28,7 +29,7 @@ use super::serve;
 use crate::{
     budget::{JobBudget, Lease},
     metrics::Metrics,
-    notify::{DisabledNotifier, JobNotifier, Notifier},
+    notify::{DisabledNotifier, JobNotifier},
     wait::JobWait,
 };
 
@@ -179,7 +180,7 @@ impl Deployment {
             retention,
             ..
         } = self;
-        let delivery = JobNotifier::new(notifier.clone(), metrics.clone());
+        let delivery = JobNotifier::new(notifier.clone(), clock.clone(), metrics.clone());
         let wait = JobWait { client, clock, schedule, policy, notifier, retention, lease, metrics };
         let budget = JobBudget::new(per_second, max_in_flight);
         let delivery_options = service_options().idempotency_retention(NOTIFICATION_DEDUP_PERIOD);
@@ -195,7 +196,7 @@ impl Deployment {
     /// HTTP/1.1:
     ///
     /// - `/health` returns 200 while the process runs;
-    /// - `/ready` returns 200 while the service has a grant, and otherwise 503;
+    /// - `/ready` returns 200 while the service may send requests, and otherwise 503 with the reason;
     /// - `/metrics` returns the Prometheus metrics of this process.
     ///
     /// To stop, the service releases its grant and gives calls in progress up to ten seconds to

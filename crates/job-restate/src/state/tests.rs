@@ -1,12 +1,13 @@
 //! Tests waits whose state is stored as JSON between two ticks.
 
 use job_model::object::{Object, ObjectKind};
+use job_notify::{DeliveryState, NotifierError};
 use job_poller::schedule::{Adaptive, BudgetShare, Fixed};
 use job_transport::{ObjectReading, Reading};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::notify::Notification;
+use crate::notify::DeliveryRequest;
 
 fn timestamp_at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
@@ -14,6 +15,10 @@ fn timestamp_at(seconds: i64) -> Timestamp {
 
 fn key() -> WaitKey {
     "p1:354331b2c-229a".parse().unwrap()
+}
+
+fn notification_id(finished: &FinishedWait) -> String {
+    DeliveryRequest::new(&key(), finished, "https://example.com", 7).notification().id().into()
 }
 
 fn reading(phase: &str) -> Input {
@@ -54,10 +59,7 @@ fn replaying_a_persisted_wait_gives_the_same_steps() {
                 Action::Finish(result) => {
                     let finished = FinishedWait::new(&key(), &result, 9, Vec::new());
                     insta::assert_snapshot!(finished.body);
-                    assert_eq!(
-                        Notification::from_finished(&key(), &finished).id(),
-                        "p1:354331b2c-229a:succeeded"
-                    );
+                    assert_eq!(notification_id(&finished), "p1:354331b2c-229a:succeeded:9");
                     assert!(finished.has_job_ended);
                 }
             }
@@ -116,8 +118,7 @@ fn a_persisted_wait_goes_on_to_the_objects_of_its_job() {
     assert_eq!((&body["outcome"], &body["job_outcome"]), (&json!("ready"), &json!("succeeded")));
     assert_eq!(body["objects"][1]["node"], "n2");
     assert_eq!(body["objects"][1]["phase"], "Active");
-    let id = Notification::from_finished(&key(), &finished).id();
-    assert_eq!(id, "p1:354331b2c-229a:ready");
+    assert_eq!(notification_id(&finished), "p1:354331b2c-229a:ready:9");
     insta::assert_snapshot!(lines.join("\n"));
 }
 
@@ -252,10 +253,51 @@ fn states_that_were_stored_are_read_and_continued() {
     for state in stored(finished) {
         let WaitState::Finished(finished) = state else { panic!("{state:?}") };
         assert_eq!((finished.tick, finished.has_job_ended), (9, true));
-        assert_eq!(finished.receivers[0].delivery, Delivery::Failed("410 Gone".into()));
+        let delivery = &finished.receivers[0].delivery;
         assert_eq!(
-            Notification::from_finished(&key(), &finished).id(),
-            "p1:354331b2c-229a:succeeded"
+            (delivery.state(), delivery.last_error()),
+            (DeliveryState::Failed, Some("410 Gone"))
         );
+        assert_eq!(notification_id(&finished), "p1:354331b2c-229a:succeeded:9");
+    }
+}
+
+#[test]
+fn deliveries_of_earlier_versions_are_read() {
+    use DeliveryState::{Delivered, Failed, Pending};
+    let mut current = Delivery::new();
+    current.handle_result(Err(NotifierError::transient("busy")), timestamp_at(0));
+    let rows = [
+        (json!("pending"), Pending, None),
+        (json!("delivered"), Delivered, None),
+        (json!({"failed": "410 Gone"}), Failed, Some("410 Gone")),
+        (serde_json::to_value(&current).unwrap(), Pending, Some("busy")),
+    ];
+    for (stored, state, last_error) in rows {
+        let receiver = json!({"address": "x", "delivery": stored});
+        let receiver: Receiver = serde_json::from_value(receiver).unwrap();
+        assert_eq!(
+            (receiver.delivery.state(), receiver.delivery.last_error()),
+            (state, last_error)
+        );
+        let text = serde_json::to_string(&receiver).unwrap();
+        assert_eq!(serde_json::from_str::<Receiver>(&text).unwrap(), receiver);
+    }
+}
+
+#[test]
+fn results_of_tries_that_arrive_late_are_ignored() {
+    let mut deliveries = vec![Delivery::new()];
+    for _ in 0..2 {
+        let mut next = deliveries[deliveries.len() - 1].clone();
+        next.handle_result(Err(NotifierError::transient("busy")), timestamp_at(0));
+        deliveries.push(next);
+    }
+    for (order, expected) in [([1, 2], 2), ([2, 1], 2), ([2, 2], 2), ([1, 1], 1)] {
+        let mut receiver = Receiver::new("x");
+        for index in order {
+            receiver.record(deliveries[index].clone());
+        }
+        assert_eq!(receiver.delivery.tries(), expected, "{order:?}");
     }
 }

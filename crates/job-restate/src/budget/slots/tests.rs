@@ -299,3 +299,27 @@ proptest! {
         prop_assert!(f64::from(granted) <= most + 1e-6, "{granted} of {most}");
     }
 }
+
+#[test]
+fn a_service_that_may_send_nothing_states_why() {
+    let none = SlotQueue::new(1);
+    let mut paused = slot_queue(10.0, 2);
+    assert!(paused.request_slot(secs(0.0), Arrival::Due).is_ok());
+    paused.complete(secs(0.0), Some(&throttled_stats(3)));
+    let rows = [
+        (none, 0.0, Some("cannot reach the engine")),
+        (slot_queue(10.0, 2), 0.0, None),
+        (slot_queue(10.0, 2), 60.0, Some("cannot reach the engine")),
+        (slot_queue(10.0, 0), 0.0, Some("use the whole budget")),
+        (slot_queue(0.0, 2), 0.0, Some("use the whole budget")),
+        (paused, 0.0, Some("asked for a pause")),
+    ];
+    for (slots, seconds, expected) in rows {
+        let obstacle = slots.obstacle(secs(seconds));
+        let fits = match expected {
+            None => obstacle.is_none(),
+            Some(expected) => obstacle.is_some_and(|obstacle| obstacle.contains(expected)),
+        };
+        assert!(fits, "{obstacle:?}, {expected:?}");
+    }
+}

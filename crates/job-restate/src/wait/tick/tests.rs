@@ -15,7 +15,7 @@ use crate::{
     budget::{Grant, Lease},
     metrics::Metrics,
     notify::DisabledNotifier,
-    state::{Delivery, Receiver},
+    state::Receiver,
     status::WaitStatus,
 };
 
@@ -82,7 +82,7 @@ impl TestBed {
 
     fn waiting(&self, policy: WaitPolicy) -> ActiveWait {
         let mut waiting = ActiveWait::new(&self.key, policy, 7, 40, self.clock.now());
-        waiting.receivers.push(Receiver { address: "x".into(), delivery: Delivery::Pending });
+        waiting.receivers.push(Receiver::new("https://example.com/hook?token=secret"));
         waiting
     }
 
@@ -215,4 +215,35 @@ async fn a_stopped_wait_sends_no_notifications() {
         (&*finished.outcome, finished.has_job_ended, finished.receivers.len()),
         ("stopped", false, 0)
     );
+}
+
+#[test]
+fn bodies_of_requests_are_checked() {
+    let error = |body: &'static str| {
+        let parsed = crate::wait::parse_request(Some(body.into()));
+        parsed.err().map(|error| (error.code(), error.message().to_owned()))
+    };
+    for empty in ["", " \n", "{}"] {
+        assert_eq!(error(empty), None, "{empty:?}");
+    }
+    let rows = [
+        ("[", "the body is not a watch request: "),
+        (r#"{"timout": "1h"}"#, "the body is not a watch request: unknown field `timout`"),
+        (r#"{"attempt_timeout": "2m"}"#, "`attempt_timeout` is 2m; the maximum is 1m"),
+    ];
+    for (body, expected) in rows {
+        let (code, message) = error(body).unwrap();
+        assert!(code == 400 && message.starts_with(expected), "{message}");
+    }
+}
+
+#[test]
+fn a_request_that_contradicts_an_active_wait_is_refused() {
+    let bed = TestBed::new();
+    let request = serde_json::from_str(r#"{"fail_fast": true}"#).unwrap();
+    let check = |policy| crate::wait::check_conflict(&request, &bed.waiting(policy));
+    assert!(check(WaitPolicy::new().fail_fast()).is_ok());
+    let error = check(WaitPolicy::new()).unwrap_err();
+    assert_eq!(error.code(), 409);
+    assert!(error.message().contains("active with another `fail_fast`"), "{error}");
 }
