@@ -9,7 +9,7 @@ use job_poller::{
     WaitPolicy,
     schedule::{Adaptive, Schedule},
 };
-use job_restate::{Deployment, Webhook, WebhookKey, register};
+use job_restate::{AllowList, Deployment, Webhook, WebhookKey, register};
 use job_sim::{Plan, Sim, SimServer, TimeSource};
 use job_transport::{
     Client,
@@ -42,7 +42,8 @@ either. Start, inspect and cancel waits through the engine, by project and job:
   curl -X POST localhost:8080/JobWait/PROJECT:JOB/cancel
   curl localhost:8080/JobBudget/all/status
 Notifications are signed (Standard Webhooks) with the keys in --webhook-key-file, or with those in
-the environment variable CCE_JOB_WEBHOOK_KEY. The service also answers GET /health, /ready and
+the environment variable CCE_JOB_WEBHOOK_KEY. Only receivers that match an --allow-receiver are
+notified; its syntax is on the page of the crate job-notify. The service also answers GET /health, /ready and
 /metrics. The README of the crate job-restate describes how to deploy it.
 
 Examples:
@@ -85,6 +86,10 @@ pub(crate) struct Arguments {
     /// Sign notifications with the keys in this file, one per line
     #[arg(long, value_name = "FILE")]
     webhook_key_file: Option<PathBuf>,
+    /// Receivers that may be notified, for example https://hooks.example.com/cce, or with the
+    /// private network they are in, "https://*.corp.example 10.20.0.0/16"; can be repeated
+    #[arg(long, value_name = "ENTRY")]
+    allow_receiver: Vec<String>,
     /// Allow plain-HTTP webhook URLs (insecure)
     #[arg(long)]
     allow_http_webhooks: bool,
@@ -120,6 +125,7 @@ pub(crate) fn block_on(arguments: Arguments, verbosity: Verbosity) -> anyhow::Re
 async fn run(arguments: Arguments, verbosity: Verbosity) -> anyhow::Result<Exit> {
     let stopped = shutdown_signal()?;
     let keys = arguments.webhook_keys().or_exit(Exit::Usage)?;
+    let allowed = AllowList::new(&arguments.allow_receiver).or_exit(Exit::Usage)?;
     let simulated = if arguments.sim { Some(SimulatedService::start().await?) } else { None };
     let client = match &simulated {
         Some(simulated) => simulated.client()?,
@@ -149,7 +155,7 @@ async fn run(arguments: Arguments, verbosity: Verbosity) -> anyhow::Result<Exit>
     let deployment = if keys.is_empty() {
         deployment
     } else {
-        let webhook = Webhook::new(receivers, keys);
+        let webhook = Webhook::new(receivers, keys).allow(allowed);
         let allow_http = arguments.allow_http_webhooks;
         deployment.notifier(if allow_http { webhook.allow_http() } else { webhook })
     };
