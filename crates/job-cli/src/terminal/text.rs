@@ -36,6 +36,14 @@ pub(crate) fn sanitize_line(text: &str) -> String {
     }
 }
 
+/// Returns a label and a name, if there is one, as one printable line.
+pub(crate) fn title(label: &str, name: Option<&str>) -> String {
+    match name {
+        Some(name) => sanitize_line(&format!("{label} {name}")),
+        None => sanitize_line(label),
+    }
+}
+
 /// Removes the canonical request from an error message, unless `-v` is given.
 pub(crate) fn hide_canonical_request(text: &str) -> Cow<'_, str> {
     if SHOWS_CANONICAL_REQUESTS.load(Ordering::Relaxed) {
@@ -168,6 +176,17 @@ mod tests {
                 format!("wrong, the canonical request is: {request}; check it (request id 7)");
             let expected = "wrong, the canonical request is shown with -v; check it (request id 7)";
             assert_eq!(sanitize_line(&text), expected, "{length}");
+        }
+    }
+
+    #[test]
+    fn titles_escape_only_what_is_not_printable() {
+        for (label, name, expected) in [
+            ("ScaleUp", None, "ScaleUp"),
+            ("ScaleUp", Some("it's \"a\" \\"), "ScaleUp it's \"a\" \\"),
+            ("a\n", Some("::b"), "a\\u{a} \\u{3a}:b"),
+        ] {
+            assert_eq!(title(label, name), expected);
         }
     }
 
