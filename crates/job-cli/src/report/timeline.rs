@@ -8,7 +8,10 @@ use job_model::{Deviation, Job, Phase};
 use job_transport::Reading;
 
 use super::axis::Axis;
-use crate::terminal::{format_duration, text::sanitize_line};
+use crate::terminal::{
+    format_duration,
+    text::{self, sanitize_line},
+};
 
 /// The timeline of a job.
 #[derive(Debug)]
@@ -164,7 +167,7 @@ impl Timeline {
 impl Timeline {
     /// Returns the type and the name of the job.
     pub(crate) fn title(&self) -> String {
-        joined(&self.label, self.name.as_deref())
+        text::title(&self.label, self.name.as_deref())
     }
 
     /// Returns the index of the step that made the job fail.
@@ -245,18 +248,13 @@ impl TimelineRow {
 
     /// Returns the label and the name.
     pub(crate) fn title(&self) -> String {
-        joined(&self.label, self.name.as_deref())
+        text::title(&self.label, self.name.as_deref())
     }
 
     /// Whether the row has the mark of a failure, which is visible without colors.
     pub(super) fn is_marked(&self) -> bool {
         self.is_failing || self.kind == PhaseKind::Failed
     }
-}
-
-/// Returns a label and a name as one text.
-fn joined(label: &str, name: Option<&str>) -> String {
-    name.map_or_else(|| label.into(), |name| format!("{label} {name}"))
 }
 
 impl Bar {

@@ -1,10 +1,13 @@
 //! Prints a job to stdout: as a tree, as JSON, or as the reply's own bytes.
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    io::{self, IsTerminal, Write},
+    iter,
+};
 
 use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum, builder::ArgPredicate};
-use job_model::{Job, JobId, is_unprintable};
+use job_model::{FailureSummary, Job, JobId, is_unprintable};
 use job_poller::machine::ObjectStatus;
 use job_transport::Reading;
 
@@ -128,10 +131,17 @@ pub(crate) fn check_raw_body(body: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Formats a job for humans: its tree, the failure, and warnings.
+/// Formats a job for humans: its tree, the failure, and warnings. Many failures are the number of the
+/// steps that failed and a line for each reason.
 fn format_human(reading: &Reading) -> String {
     let job = reading.job();
-    let failed = job.failure().map(|failure| format!("failed: {failure}"));
+    let failed = match job.failure_summary().filter(FailureSummary::has_many) {
+        Some(many) => {
+            let counts = format!("failed: {}", many.counts());
+            iter::once(counts).chain(many.reason_lines().map(|line| format!("  {line}"))).collect()
+        }
+        None => Vec::from_iter(job.failure().map(|failure| format!("failed: {failure}"))),
+    };
     let deviations = reading.snapshot.deviations().iter().map(ToString::to_string);
     let inconsistencies = job.inconsistencies().into_iter().map(|found| found.to_string());
     let warnings = deviations.chain(inconsistencies).map(|text| format!("warning: {text}"));
@@ -160,6 +170,32 @@ mod tests {
         let line = json::to_single_line(&serde_json::to_string(reading.job()).unwrap());
         assert_eq!(first_hazard(&line), None);
         assert_eq!(&serde_json::from_str::<Value>(&line).unwrap(), job, "nothing is lost");
+    }
+
+    #[test]
+    fn all_failures_are_printed() {
+        let node = |index: usize, reason: &str| {
+            serde_json::json!({
+                "spec": {"type": "CreateNode", "resourceName": format!("pool-{index}")},
+                "status": {"phase": "Failed", "reason": reason}})
+        };
+        let one = ["failed: ScaleupCluster > CreateNode pool-0: \"sold out\""];
+        let many =
+            ["failed: 3 of 3 nodes", "  \"sold out\" (pool-0, pool-2)", "  \"no quota\" (pool-1)"];
+        for (nodes, expected) in [
+            (vec![node(0, "sold out")], &one[..]),
+            (vec![node(0, "sold out"), node(1, "no quota"), node(2, "sold out")], &many),
+            (vec![], &[]),
+        ] {
+            let phase = if nodes.is_empty() { "Success" } else { "Failed" };
+            let job = serde_json::json!({"spec": {"type": "ScaleupCluster", "subJobs": nodes},
+                "status": {"phase": phase}});
+            let reading = Reading::from_response(Response::new(job.to_string().into())).unwrap();
+            let shown = format_human(&reading);
+            let lines: Vec<_> =
+                shown.lines().skip_while(|line| !line.starts_with("failed")).collect();
+            assert_eq!(lines, expected, "{shown}");
+        }
     }
 
     #[test]

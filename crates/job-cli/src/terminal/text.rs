@@ -26,24 +26,40 @@ pub(crate) fn show_canonical_requests() {
 /// truncated, followed by the number of omitted characters. The canonical request, which the gateway
 /// repeats if a signature is wrong, is shown only with `-v`.
 pub(crate) fn sanitize_line(text: &str) -> String {
+    // Before the text is truncated, because advice and the request id follow the request.
+    let text = hide_canonical_request(text);
     let end = text.char_indices().nth(MAX_LINE_CHARS).map_or(text.len(), |(end, _)| end);
     let (shown, rest) = text.split_at(end);
-    let shown = if SHOWS_CANONICAL_REQUESTS.load(Ordering::Relaxed) {
-        shown.into()
-    } else {
-        without_canonical_request(shown)
-    };
     match rest.chars().count() {
-        0 => sanitize(&shown),
-        more => format!("{}… ({more} more characters)", sanitize(&shown)),
+        0 => sanitize(shown),
+        more => format!("{}… ({more} more characters)", sanitize(shown)),
+    }
+}
+
+/// Returns a label and a name, if there is one, as one printable line.
+pub(crate) fn title(label: &str, name: Option<&str>) -> String {
+    match name {
+        Some(name) => sanitize_line(&format!("{label} {name}")),
+        None => sanitize_line(label),
+    }
+}
+
+/// Removes the canonical request from an error message, unless `-v` is given.
+pub(crate) fn hide_canonical_request(text: &str) -> Cow<'_, str> {
+    if SHOWS_CANONICAL_REQUESTS.load(Ordering::Relaxed) {
+        text.into()
+    } else {
+        without_canonical_request(text)
     }
 }
 
 /// Replaces the canonical request in an error message of the gateway. It ends before the next
 /// sentence of the message, or before the request id in parentheses.
 fn without_canonical_request(text: &str) -> Cow<'_, str> {
-    const START: &str = "canonical request is";
-    let start = text.to_ascii_lowercase().find(START).map(|at| at + START.len());
+    const START: &[u8] = b"canonical request is";
+    let start =
+        text.as_bytes().windows(START.len()).position(|part| part.eq_ignore_ascii_case(START));
+    let start = start.map(|at| at + START.len());
     let Some((before, request)) = start.and_then(|start| text.split_at_checked(start)) else {
         return text.into();
     };
@@ -153,6 +169,24 @@ mod tests {
         for (text, expected) in rows {
             assert_eq!(without_canonical_request(text), expected);
             assert_eq!(sanitize_line(text), expected);
+        }
+        for length in [MAX_LINE_CHARS - 30, MAX_LINE_CHARS, 1_000_000] {
+            let request = "ü".repeat(length);
+            let text =
+                format!("wrong, the canonical request is: {request}; check it (request id 7)");
+            let expected = "wrong, the canonical request is shown with -v; check it (request id 7)";
+            assert_eq!(sanitize_line(&text), expected, "{length}");
+        }
+    }
+
+    #[test]
+    fn titles_escape_only_what_is_not_printable() {
+        for (label, name, expected) in [
+            ("ScaleUp", None, "ScaleUp"),
+            ("ScaleUp", Some("it's \"a\" \\"), "ScaleUp it's \"a\" \\"),
+            ("a\n", Some("::b"), "a\\u{a} \\u{3a}:b"),
+        ] {
+            assert_eq!(title(label, name), expected);
         }
     }
 

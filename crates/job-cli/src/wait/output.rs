@@ -128,9 +128,7 @@ pub(super) fn result_lines(
     let summary = ended.failure_summary().filter(FailureSummary::has_many);
     let (word, took, of) = match (&ended.outcome, &summary) {
         (Outcome::Succeeded, _) => (styles.success("succeeded"), job_time("in", ended), {
-            let name = ended.job.resource_name().map(|name| format!(" {name}"));
-            let title = format!("{}{}", ended.job.label(), name.unwrap_or_default());
-            title.escape_debug().to_string()
+            text::title(ended.job.label(), ended.job.resource_name())
         }),
         (Outcome::Failed(_), Some(summary)) => {
             (styles.error("failed"), job_time("after", ended), summary.headline())
@@ -167,9 +165,7 @@ pub(super) fn result_lines(
         lines.extend(
             ended.active_sub_jobs.iter().filter_map(|path| ended.job.sub_job_at(path)).map(
                 |step| {
-                    let name = step.display_name().map(|name| format!(" {name}"));
-                    let title = format!("{}{}", step.label(), name.unwrap_or_default());
-                    let title = text::sanitize_line(&title.escape_debug().to_string());
+                    let title = text::title(step.label(), step.display_name().as_deref());
                     format!("  {}: {title}", styles.warning("not ended"))
                 },
             ),

@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::{board::Board, finished::Finished};
 use crate::{
     exit::Exit,
-    terminal::{DurationArg, json::to_single_line},
+    terminal::{DurationArg, json::to_single_line, text::hide_canonical_request},
 };
 
 /// The maximum number of jobs without a checkpoint file. The next command names all of them.
@@ -102,7 +102,9 @@ impl Slice {
             phase: job.and_then(Job::phase).map(|phase| phase.as_str().into()),
             steps: job.map(Job::progress),
             objects: finished.objects().into_iter().cloned().collect(),
-            error: error.last_error().map(|error: &AttemptError| error.message.clone()),
+            error: error
+                .last_error()
+                .map(|error: &AttemptError| hide_canonical_request(&error.message).into_owned()),
             attempts: finished.attempts(),
             elapsed: to_seconds(error.elapsed()),
             remaining: remaining.map(to_seconds),
@@ -132,4 +134,25 @@ impl Slice {
 /// Returns seconds in milliseconds precision.
 fn to_seconds(span: Duration) -> f64 {
     span.as_millis() as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use job_poller::WaitPolicy;
+    use job_transport::{FetchError, FetchErrorKind};
+
+    use super::*;
+    use crate::testing::{finished, run_wait};
+
+    #[test]
+    fn the_line_has_no_canonical_request() {
+        let error = FetchError::new(FetchErrorKind::Status(503))
+            .with_request_id(Some("the canonical request is: GET|/a/||host; check the key".into()));
+        let finished = finished(run_wait(WaitPolicy::new(), [error.into()]));
+        let mut slice = Slice::default();
+        slice.add(&finished, finished.result.as_ref().unwrap_err());
+        let line = slice.line(Exit::StillRunning, None, "next");
+        assert!(line.contains("canonical request is shown with -v; check the key"), "{line}");
+        assert!(!line.contains("GET|"), "{line}");
+    }
 }

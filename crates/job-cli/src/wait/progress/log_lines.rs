@@ -148,14 +148,12 @@ fn heartbeat_line(snapshot: &WaitSnapshot) -> String {
 /// Returns the state of a job in a few words.
 fn describe_job(job: &Job) -> String {
     let phase = job.phase().map_or_else(|| "no phase".into(), Phase::to_string);
-    let name = job.resource_name().map(|name| format!(" {name}")).unwrap_or_default();
-    let label = format!("{}{name}", job.label());
-    let label = label.escape_debug();
+    let title = text::title(job.label(), job.resource_name());
     if job.sub_jobs().is_empty() {
-        return format!("{label} {phase}");
+        return format!("{title} {phase}");
     }
     let has_ended = job.phase().is_some_and(Phase::is_terminal);
-    format!("{label} {phase}, {}", describe_steps(&job.progress(), has_ended))
+    format!("{title} {phase}, {}", describe_steps(&job.progress(), has_ended))
 }
 
 /// Returns how many steps are done, and that there may be more while the job runs: the service lists

@@ -247,7 +247,6 @@ fn object_rows(snapshot: &WaitSnapshot, many: bool) -> impl Iterator<Item = Row>
 impl StepRow {
     fn new(entry: &TreeEntry<'_>) -> Self {
         let (job, depth) = (entry.job, entry.path.depth());
-        let shown = |text: &str| text::sanitize_line(&text.escape_debug().to_string());
         let name = match depth {
             0 => job.resource_name().map(Cow::Borrowed),
             // A step without a type has its uid as the label, of which the name is the beginning.
@@ -257,8 +256,8 @@ impl StepRow {
         let (phase, phase_style) = phase_cell(job);
         Self {
             depth,
-            label: shown(job.label()),
-            name: name.map(|name| shown(&name)),
+            label: text::sanitize_line(job.label()),
+            name: name.map(|name| text::sanitize_line(&name)),
             phase,
             phase_style,
             progress: progress.map(|progress| (progress.success, progress.total)),

@@ -312,3 +312,10 @@ proptest! {
         check_hostile(&job_with_text(&text), &text);
     }
 }
+
+#[test]
+fn names_have_no_backslash_before_a_quote() {
+    let named = job(&json!({"spec": {"type": "CreateCluster", "resourceName": "it's \"a\"\n-b"}}));
+    let row = StepRow::new(&named.walk().next().unwrap());
+    assert_eq!(row.name.as_deref(), Some("it's \"a\"\\u{a}-b"));
+}
