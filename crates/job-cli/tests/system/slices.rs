@@ -141,6 +141,42 @@ async fn twenty_slices_have_the_outcome_of_one_wait() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_slice_has_the_most_severe_exit_code_of_all() {
+    // The flags, and whether the failure is not the end of the wait.
+    let rows = [
+        ("", true),
+        ("--checkpoint wait.json", true),
+        ("--checkpoint wait.json -o jsonl", true),
+        ("--fail-fast", false),
+        ("--any", false),
+    ];
+    let rows = rows.map(|(args, goes_on)| {
+        tokio::spawn(async move {
+            // It ends after some slices. Each request takes 500 ms of the service's time.
+            let mut session = Transcript::new(Plan::create_cluster().slower(2)).await;
+            let failed = session.sim.add(Plan::delete_node().with_failure("in use").faster(50));
+            let flags = "--schedule fixed:400ms -q --at-most 1s";
+            let mut line = format!("wait {ENDPOINT_ARG} {flags} {args} JOB {failed}");
+            let mut calls = Vec::new();
+            loop {
+                let ran = session.run(&line).await;
+                calls.push(ran.code.unwrap());
+                let Some(words) = next_words(&ran) else { break };
+                line = shell_words::join(&words[1..]);
+            }
+            (args, goes_on, calls)
+        })
+    });
+    for row in rows {
+        let (args, goes_on, calls) = row.await.unwrap();
+        let (last, before) = calls.split_last().unwrap();
+        assert_eq!(*last, 5, "{args}: {calls:?}");
+        assert!(before.iter().all(|code| *code == 8), "{args}: {calls:?}");
+        assert_eq!(!before.is_empty(), goes_on, "{args}: {calls:?}");
+    }
+}
+
 /// Runs a command line, and then the command that goes on.
 async fn run_slices(session: &mut Transcript, line: &str) -> [CommandResult; 2] {
     let first = session.run(line).await;
@@ -175,20 +211,18 @@ async fn the_next_command_names_what_is_still_running() {
     let args = format!("wait {FAST_POLL_ARGS} -q --at-most 2s");
     session.folder.write("reply.json", format!(r#"{{"status": {{"jobID": "{slow}"}}}}"#));
     let job = session.sim.job().to_string();
-    for (rest, code, jobs) in [
+    for (rest, worst, jobs) in [
         (format!("JOB {failed} {ended}"), 5, vec![job.as_str()]),
-        (format!("{ended} JOB"), 8, vec![&job]),
-        ("JOB --from reply.json".to_owned(), 8, vec![&job, slow.as_str()]),
-        ("JOB nobody".into(), 8, vec![&job, "nobody"]),
-        (format!("--any JOB {slow}"), 8, vec![&job, slow.as_str()]),
+        (format!("{ended} JOB"), 0, vec![&job]),
+        ("JOB --from reply.json".to_owned(), 0, vec![&job, slow.as_str()]),
+        ("JOB nobody".into(), 0, vec![&job, "nobody"]),
+        (format!("--any JOB {slow}"), 0, vec![&job, slow.as_str()]),
     ] {
         let ran = session.run(&format!("{args} {rest}")).await;
-        assert_eq!(ran.code, Some(code), "{rest}: {ran:?}");
+        assert_eq!(ran.code, Some(8), "{rest}: {ran:?}");
         let line = slice(&ran).unwrap();
-        assert_eq!(
-            (line["exit"].as_i64(), line["running"].as_u64()),
-            (Some(code.into()), Some(jobs.len() as u64))
-        );
+        let numbers = ["exit", "worst", "running"].map(|field| line[field].as_u64().unwrap());
+        assert_eq!(numbers, [8, worst, jobs.len() as u64], "{rest}");
         let shown: Vec<_> =
             line["jobs"].as_array().unwrap().iter().map(|row| &row["job"]).collect();
         assert_eq!(shown, jobs, "{rest}");
@@ -203,7 +237,8 @@ async fn the_next_command_names_what_is_still_running() {
     // A file replaces the state and the ids.
     let [first, second] =
         run_slices(&mut session, &format!("{args} --checkpoint wait.json JOB {failed}")).await;
-    assert_eq!((first.code, second.code), (Some(5), Some(8)), "{first:?} {second:?}");
+    assert_eq!((first.code, second.code), (Some(8), Some(8)), "{first:?} {second:?}");
+    assert_eq!(slice(&second).unwrap()["worst"], 5, "{second:?}");
     let words = next_words(&second).unwrap();
     assert!(words.ends_with(&["--checkpoint".into(), "wait.json".into()]), "{words:?}");
     // The command is quoted for a shell, which runs it.
