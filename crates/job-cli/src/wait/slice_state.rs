@@ -12,7 +12,7 @@ use super::checkpoint_file::Origin;
 use crate::exit::Exit;
 
 /// The maximum length. Linux limits a word of a command line to 128 KiB.
-const MAX_LENGTH: usize = 100 << 10;
+const MAX_LENGTH: usize = 120 << 10;
 
 /// The number of the format. Without it, the text could start with a dash, like a flag.
 const FORMAT: &str = "1";
