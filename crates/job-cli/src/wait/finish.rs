@@ -88,17 +88,22 @@ impl Session {
     ) -> Option<String> {
         let slice = result.next_slice()?;
         let file = self.checkpoints.as_ref().and_then(CheckpointFile::written_path);
-        let next_limit = limit.to_continue(result.resumable());
         let mut waits = NextWaits::from_checkpoints(result.resumable(), file);
         if file.is_none() {
-            let encode = |waits| slice_state::encode(waits, result.worst(), origin);
-            // If it is too long, the waits begin again, and the exit code is kept.
-            waits.state = encode(result.resumable().cloned().collect()).or_else(|| encode(vec![]));
+            let all = result.resumable().cloned().collect();
+            waits.state = slice_state::encode(all, result.worst(), origin);
         }
-        let deadline = match next_limit {
+        let has_state = file.is_some() || waits.state.is_some();
+        let next_limit = limit.to_continue(result.resumable(), has_state);
+        // Without a state that has the waits, the flag has their latest deadline.
+        let deadline = match limit.to_continue(result.resumable(), false) {
             NextLimit::Deadline(at) => Some(at),
             NextLimit::Default | NextLimit::Timeout(_) => None,
         };
+        // If the state is too long, the waits begin again, and only the exit code is kept.
+        if !has_state {
+            waits.state = slice_state::encode(Vec::new(), result.worst(), origin);
+        }
         Some(slice.line(result.worst(), deadline, &flags.next_command(&waits, next_limit)))
     }
 
@@ -127,7 +132,10 @@ impl Session {
         }
         self.annotations.print();
         slice_line.iter().for_each(|line| self.output.print_text(&format!("{line}\n")));
-        if let Some(Err(error)) = self.report.as_ref().map(ReportFile::write) {
+        // The last slice appends the only chart.
+        let report = self.report.as_ref();
+        let report = report.filter(|one| slice_line.is_none() || !one.is_appended());
+        if let Some(Err(error)) = report.map(ReportFile::write) {
             stderr::line(&format!("cce-job: {}", display_chain(&*error)));
             exit = exit.at_least_internal();
         }
@@ -140,8 +148,11 @@ impl Session {
         match self.output.into_error().or(write_error) {
             // The reader closed stdout on purpose, as `head` does.
             Some(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                let is_known = result.signal.is_some() || result.exit.is_some();
-                exit = if is_known { exit } else { Exit::StdoutClosed };
+                // Another run would not change these.
+                let is_final = matches!(exit, Exit::JobFailed | Exit::Credentials | Exit::NotFound);
+                if result.cut_off > 0 && !is_final {
+                    exit = Exit::StdoutClosed;
+                }
             }
             Some(error) => {
                 stderr::line(&format!("cce-job: cannot write to stdout: {error}"));

@@ -94,6 +94,8 @@ pub(crate) struct SessionResult {
     resumable: BTreeSet<usize>,
     /// What `--at-most` stopped.
     pub(crate) slice: Option<Slice>,
+    /// The number of waits that were stopped only because stdout was closed.
+    pub(crate) cut_off: usize,
     /// The number of jobs that were read and had not ended.
     pub(crate) still_running: usize,
     /// The duration of the longest wait that timed out.
@@ -322,6 +324,9 @@ impl Session {
         {
             slice.add(&finished, error);
             result.record(Exit::StillRunning, false, self.stop_condition);
+        }
+        if is_stopped && result.slice.is_none() && !result.is_stopping() {
+            result.cut_off += 1;
         }
         if let Some(exit) = exit {
             result.record(exit, error.is_none(), self.stop_condition);

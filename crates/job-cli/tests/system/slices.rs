@@ -148,6 +148,7 @@ async fn the_last_slice_has_the_most_severe_exit_code_of_all() {
         ("", true),
         ("--checkpoint wait.json", true),
         ("--checkpoint wait.json -o jsonl", true),
+        ("--report chart.md", true),
         ("--fail-fast", false),
         ("--any", false),
     ];
@@ -165,15 +166,19 @@ async fn the_last_slice_has_the_most_severe_exit_code_of_all() {
                 let Some(words) = next_words(&ran) else { break };
                 line = shell_words::join(&words[1..]);
             }
-            (args, goes_on, calls)
+            let chart = std::fs::read_to_string(session.folder.file("chart.md"));
+            let charts = chart.map_or(0, |text| text.matches("```mermaid").count());
+            (args, goes_on, calls, charts)
         })
     });
     for row in rows {
-        let (args, goes_on, calls) = row.await.unwrap();
+        let (args, goes_on, calls, charts) = row.await.unwrap();
         let (last, before) = calls.split_last().unwrap();
         assert_eq!(*last, 5, "{args}: {calls:?}");
         assert!(before.iter().all(|code| *code == 8), "{args}: {calls:?}");
-        assert_eq!(!before.is_empty(), goes_on, "{args}: {calls:?}");
+        assert!(!goes_on || !before.is_empty(), "{args}: {calls:?}");
+        // Only the last slice appends a report.
+        assert_eq!(charts, usize::from(args.starts_with("--report")), "{args}");
     }
 }
 
@@ -336,17 +341,25 @@ async fn ids_are_printed_before_any_request() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_that_closes_stdout_is_not_an_internal_error() {
     let session = Transcript::new(Plan::create_cluster().slower(100_000)).await;
-    for (line, code) in [
-        (format!("wait {FAST_POLL_ARGS} -q -o jsonl JOB"), "141"),
-        (format!("wait {FAST_POLL_ARGS} -q --print-id -o jsonl JOB"), "141"),
-        (format!("get {ENDPOINT_ARG} JOB"), "0"),
-        ("wait --help".into(), "0"),
+    let succeeded = session.sim.add(Plan::delete_node());
+    let failed = session.sim.add(Plan::delete_node().with_failure("in use"));
+    let wait = format!("wait {FAST_POLL_ARGS} -q -o jsonl");
+    let (first_line, first_end) = ("head -n 1", "grep -m 1 '\"event\":\"finished\"'");
+    for (line, reader, code) in [
+        (format!("{wait} JOB"), first_line, "141"),
+        (format!("{wait} --print-id JOB"), first_line, "141"),
+        // One job has ended, and the other wait is stopped.
+        (format!("{wait} JOB {succeeded}"), first_end, "141"),
+        (format!("{wait} JOB {failed}"), first_end, "5"),
+        (format!("{wait} --any JOB {succeeded}"), first_end, "0"),
+        (format!("get {ENDPOINT_ARG} JOB"), first_line, "0"),
+        ("wait --help".into(), first_line, "0"),
     ] {
         let ran = session.command(&line);
         let words = ran.get_args().map(|word| word.to_str().unwrap());
         let line = shell_words::join([env!("CARGO_BIN_EXE_cce-job")].into_iter().chain(words));
         let mut shell = Command::new("bash");
-        shell.args(["-c", &format!("{line} | head -n 1; echo ${{PIPESTATUS[0]}}")]);
+        shell.args(["-c", &format!("{line} | {reader}; echo ${{PIPESTATUS[0]}}")]);
         for (name, value) in ran.get_envs() {
             shell.env(name, value.unwrap());
         }
