@@ -51,7 +51,7 @@ Exit codes:
   5  the job failed, or the cluster or node is broken
   6  the state could not be read, or the job names no cluster or node
   7  not found, or deleted although --until is not gone
-  8  still running after --at-most; run the printed command to go on
+  8  still running after --at-most, even if another job has failed; run the printed command to go on
   130, 143  stopped by SIGINT, SIGTERM
   141  stdout was closed before the jobs ended";
 
@@ -74,13 +74,19 @@ const SEVERITY: [Exit; 12] = [
 /// The section of `--help` about the exit code for several jobs.
 pub(crate) const SEVERITY_HELP: &str = "\
 With several jobs, the exit code is the most severe one, in the order 5, 4, 7, 6, 3, 8, 0. With
---any, it is the exit code of the first job that ends.";
+--any, it is the exit code of the first job that ends. With --at-most, the last call returns the
+most severe code of all calls.";
 
 impl Exit {
     /// Returns the more severe of two exit codes.
     pub(crate) fn worse(self, other: Self) -> Self {
         let rank = |exit| SEVERITY.iter().position(|one| *one == exit);
         if rank(other) > rank(self) { other } else { self }
+    }
+
+    /// Returns the exit code with this number; `None` if there is none.
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
+        SEVERITY.into_iter().find(|exit| *exit as u8 == number)
     }
 
     /// Returns the exit code if an internal error happened as well, which only replaces success.

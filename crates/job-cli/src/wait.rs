@@ -54,7 +54,7 @@ use self::{
     finish::Continuation,
     format::OutputFormat,
     history_file::HistoryFile,
-    jobs::{JobArgs, Start},
+    jobs::{JobArgs, Resolved, Start},
     missed::MissedEvents,
     output::Output,
     report_file::ReportFile,
@@ -287,7 +287,7 @@ pub(crate) fn run(
     };
     arguments.check_until()?;
     let report = arguments.report.as_deref().map(ReportFile::new).transpose()?;
-    let (mut checkpoints, starts) =
+    let Resolved { file: mut checkpoints, starts, earlier } =
         arguments.jobs.resolve(arguments.checkpoint.as_deref(), &origin, &arguments.hints)?;
     arguments.check_at_most(starts.len())?;
     let history_file = HistoryFile::open(arguments.history.as_deref(), &endpoint)?;
@@ -326,6 +326,7 @@ pub(crate) fn run(
         }
         let session = Session {
             stop_condition,
+            earlier,
             at_most: arguments.at_most.map(|DurationArg(span)| span),
             output: Output::new(format, raw, watches.len() > 1),
             progress,
@@ -368,6 +369,7 @@ pub(crate) async fn run_single(
     let (fleet, watches) = start_waits(fleet, source, waits, now, |_, _| policy);
     let session = Session {
         stop_condition: StopCondition::All,
+        earlier: Exit::Done,
         at_most: None,
         output: Output::new(OutputFormat::Human, false, false),
         progress,

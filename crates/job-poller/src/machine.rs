@@ -63,7 +63,7 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "tokio")]
 use self::sub_job_lookup::Lookup;
-use self::{error_limits::RecentErrors, state::State};
+use self::{error_limits::RecentErrors, reduced::ReadingHashes, state::State};
 use crate::schedule::JobObservation;
 #[cfg(feature = "tokio")]
 use crate::schedule::{BudgetShare, CompletedSteps, PollPlan, PollState, Schedule};
@@ -190,6 +190,9 @@ pub struct Machine {
     /// The last accepted reading, without the decoded job.
     #[serde(default)]
     snapshot: Option<JobSnapshot>,
+    /// Hashes of that reading, if `snapshot` has only a part of the job.
+    #[serde(default)]
+    reduced_from: Option<Box<ReadingHashes>>,
 }
 
 impl Machine {
@@ -221,6 +224,7 @@ impl Machine {
             observed_from: None,
             observed_until: CompactDuration::ZERO,
             snapshot: None,
+            reduced_from: None,
         }
     }
 

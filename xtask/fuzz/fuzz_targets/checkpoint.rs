@@ -75,7 +75,7 @@ fn as_records(lines: &[u8]) -> Vec<u8> {
 fn new_file(records: u64) -> Vec<u8> {
     let mut file = Vec::new();
     log_format::write_first_line(&mut file).expect("memory can be written");
-    let head = log_format::Head { origin: (), records };
+    let head = log_format::Head { origin: (), records, worst: 0 };
     log_format::encode_record(&head, &mut file).expect("a head can be encoded");
     file
 }

@@ -58,6 +58,8 @@ pub(crate) struct CheckpointFile {
     saving: Option<JoinHandle<SaveResult>>,
     /// Whether the next save needs the checkpoints of all waits.
     needs_all: bool,
+    /// The most severe exit code of the jobs that earlier slices waited for.
+    worst: Exit,
     clock: TokioClock,
     /// When the last save began.
     last_save: Option<Duration>,
@@ -99,13 +101,13 @@ impl CheckpointFile {
             let hint = format!("{advice}, use another file, or delete {shown}.");
             Err(error).or_exit_with_hint(Exit::Usage, Some(hint))
         };
-        let checkpoints = match content {
-            None => Vec::new(),
-            Some(Content { origin: saved, waits: _ }) if !saved.fits(origin) => {
+        let (checkpoints, worst) = match content {
+            None => (Vec::new(), 0),
+            Some(Content { origin: saved, .. }) if !saved.fits(origin) => {
                 let error = anyhow!("{shown} belongs to {saved}, but this command uses {origin}");
                 return refuse(error, "Use the same service and project");
             }
-            Some(Content { waits, .. }) => waits,
+            Some(Content { waits, worst, .. }) => (waits, worst),
         };
         let named: HashSet<&JobId> = jobs.iter().collect();
         let is_other = |one: &&Checkpoint| !jobs.is_empty() && !named.contains(one.job_id());
@@ -114,13 +116,15 @@ impl CheckpointFile {
             let error = anyhow!("{shown} belongs to a wait for another job, {id}");
             return refuse(error, &format!("Add {id} to this command"));
         }
-        let log = CheckpointLog::new(target, origin.clone(), MAX_CHECKPOINT_BYTES);
+        let mut log = CheckpointLog::new(target, origin.clone(), MAX_CHECKPOINT_BYTES);
+        log.set_worst(worst);
         let file = Self {
             path: file.into(),
             log: Arc::new(Mutex::new(log)),
             changes: PendingChanges::default(),
             saving: None,
             needs_all: true,
+            worst: Exit::from_number(worst).unwrap_or(Exit::Done),
             clock: TokioClock::new(),
             last_save: None,
             last_error: None,
@@ -138,6 +142,19 @@ impl CheckpointFile {
     pub(crate) async fn create(&mut self, all: BTreeMap<usize, Checkpoint>) -> io::Result<()> {
         self.start_save_all(all);
         self.join_save().await.unwrap_or(Ok(()))
+    }
+
+    /// Returns the most severe exit code of the jobs that earlier slices waited for.
+    pub(crate) const fn worst(&self) -> Exit {
+        self.worst
+    }
+
+    /// Sets that exit code for the next slice. If it changed, the next save has to be
+    /// [`start_save_all`](Self::start_save_all).
+    pub(crate) fn set_worst(&mut self, worst: Exit) {
+        self.needs_all |= self.worst != worst;
+        self.worst = worst;
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).set_worst(worst as u8);
     }
 
     /// Adds the checkpoint of a wait to the next save. If the job has not changed since the last

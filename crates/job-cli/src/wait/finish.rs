@@ -42,7 +42,7 @@ impl Session {
         let reason = match (result.signal, result.longest_timeout) {
             (Some(Exit::Terminated), _) => "stopped by SIGTERM",
             (Some(_), _) => "stopped by SIGINT",
-            (None, _) if result.slice.is_some() => "stopped by --at-most",
+            (None, _) if result.next_slice().is_some() => "stopped by --at-most",
             (None, Some(_)) if limit.is_zero() => "checked once",
             (None, Some(_)) => "timed out",
             (None, None) if has_failed_early => "stopped by --fail-fast",
@@ -59,7 +59,7 @@ impl Session {
             jobs => format!("; {jobs} jobs are still running"),
         };
         stderr::line(&format!("cce-job: {reason}{still_running}"));
-        if result.slice.is_some() && result.signal.is_none() {
+        if result.next_slice().is_some() {
             stderr::line(
                 "to go on, run the command in the field `next` of the last line of stdout",
             );
@@ -84,22 +84,27 @@ impl Session {
     fn slice_line(
         &self,
         result: &SessionResult,
-        exit: Exit,
         Continuation { flags, limit, origin }: &Continuation<'_>,
     ) -> Option<String> {
-        let slice = result.slice.as_ref().filter(|_| result.signal.is_none())?;
-        result.resumable().next()?;
+        let slice = result.next_slice()?;
         let file = self.checkpoints.as_ref().and_then(CheckpointFile::written_path);
-        let next_limit = limit.to_continue(result.resumable());
         let mut waits = NextWaits::from_checkpoints(result.resumable(), file);
         if file.is_none() {
-            waits.state = slice_state::encode(result.resumable().cloned().collect(), origin);
+            let all = result.resumable().cloned().collect();
+            waits.state = slice_state::encode(all, result.worst(), origin);
         }
-        let deadline = match next_limit {
+        let has_state = file.is_some() || waits.state.is_some();
+        let next_limit = limit.to_continue(result.resumable(), has_state);
+        // Without a state that has the waits, the flag has their latest deadline.
+        let deadline = match limit.to_continue(result.resumable(), false) {
             NextLimit::Deadline(at) => Some(at),
             NextLimit::Default | NextLimit::Timeout(_) => None,
         };
-        Some(slice.line(exit, deadline, &flags.next_command(&waits, next_limit)))
+        // If the state is too long, the waits begin again, and only the exit code is kept.
+        if !has_state {
+            waits.state = slice_state::encode(Vec::new(), result.worst(), origin);
+        }
+        Some(slice.line(result.worst(), deadline, &flags.next_command(&waits, next_limit)))
     }
 
     /// Prints the summary and errors, writes the report, waits until everything is printed, and
@@ -121,10 +126,16 @@ impl Session {
             }
         }
         let mut exit = result.signal.or(result.exit).unwrap_or(Exit::Internal);
-        let slice_line = continuation.and_then(|next| self.slice_line(result, exit, next));
+        let slice_line = continuation.and_then(|next| self.slice_line(result, next));
+        if slice_line.is_some() {
+            exit = Exit::StillRunning;
+        }
         self.annotations.print();
         slice_line.iter().for_each(|line| self.output.print_text(&format!("{line}\n")));
-        if let Some(Err(error)) = self.report.as_ref().map(ReportFile::write) {
+        // The last slice appends the only chart.
+        let report = self.report.as_ref();
+        let report = report.filter(|one| slice_line.is_none() || !one.is_appended());
+        if let Some(Err(error)) = report.map(ReportFile::write) {
             stderr::line(&format!("cce-job: {}", display_chain(&*error)));
             exit = exit.at_least_internal();
         }
@@ -137,8 +148,11 @@ impl Session {
         match self.output.into_error().or(write_error) {
             // The reader closed stdout on purpose, as `head` does.
             Some(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                let is_known = result.signal.is_some() || result.exit.is_some();
-                exit = if is_known { exit } else { Exit::StdoutClosed };
+                // Another run would not change these.
+                let is_final = matches!(exit, Exit::JobFailed | Exit::Credentials | Exit::NotFound);
+                if result.cut_off > 0 && !is_final {
+                    exit = Exit::StdoutClosed;
+                }
             }
             Some(error) => {
                 stderr::line(&format!("cce-job: cannot write to stdout: {error}"));

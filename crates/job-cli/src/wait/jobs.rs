@@ -47,6 +47,14 @@ pub(crate) struct JobArgs {
     state: Option<String>,
 }
 
+/// The jobs of a command.
+pub(crate) struct Resolved {
+    pub(crate) file: Option<CheckpointFile>,
+    pub(crate) starts: Vec<Start>,
+    /// The most severe exit code of the jobs in earlier slices.
+    pub(crate) earlier: Exit,
+}
+
 /// How a wait starts.
 #[derive(Debug)]
 pub(crate) enum Start {
@@ -70,7 +78,7 @@ impl JobArgs {
         checkpoint: Option<&Path>,
         origin: &Origin,
         other_input: &Option<InputArg>,
-    ) -> anyhow::Result<(Option<CheckpointFile>, Vec<Start>)> {
+    ) -> anyhow::Result<Resolved> {
         let wait_id = |id: &ObjectId| {
             let machine = Machine::for_object(id.clone(), WaitPolicy::new());
             machine.job_id().clone()
@@ -80,11 +88,15 @@ impl JobArgs {
         let mut resource_ids = HashMap::new();
         let mut ids = self.ids(other_input.as_ref(), &mut resource_ids)?;
         ids.extend(self.objects().iter().map(wait_id));
-        let (file, known) = match checkpoint {
-            None => (None, self.known_waits(origin)),
+        let (file, known, earlier) = match checkpoint {
+            None => {
+                let (known, earlier) = self.known_waits(origin);
+                (None, known, earlier)
+            }
             Some(file) => {
                 let (file, known) = CheckpointFile::open(file, &ids, origin)?;
-                (Some(file), known)
+                let earlier = file.worst();
+                (Some(file), known, earlier)
             }
         };
         let starts: Vec<_> = if ids.is_empty() {
@@ -114,7 +126,7 @@ impl JobArgs {
             };
             return Err(error).or_exit(Exit::Usage);
         }
-        Ok((file, starts))
+        Ok(Resolved { file, starts, earlier })
     }
 
     /// Returns whether a cluster or nodes are given instead of jobs.
@@ -138,15 +150,16 @@ impl JobArgs {
         nodes
     }
 
-    /// Returns the waits in the value of `--state`. If it cannot be used, prints a message.
-    fn known_waits(&self, origin: &Origin) -> Vec<Checkpoint> {
-        let Some(state) = &self.state else { return Vec::new() };
+    /// Returns the waits in the value of `--state`, and the most severe exit code before them. If it
+    /// cannot be used, prints a message.
+    fn known_waits(&self, origin: &Origin) -> (Vec<Checkpoint>, Exit) {
+        let Some(state) = &self.state else { return (Vec::new(), Exit::Done) };
         slice_state::decode(state, origin).unwrap_or_else(|| {
             stderr::line(
                 "cce-job: --state is not used, because it is damaged, or from another version, endpoint \
                  or project; the waits begin again",
             );
-            Vec::new()
+            (Vec::new(), Exit::Done)
         })
     }
 

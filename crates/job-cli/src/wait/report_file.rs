@@ -47,6 +47,11 @@ impl ReportFile {
         self.timelines.insert(finished.index, Timeline::from_finished(finished));
     }
 
+    /// Whether the report is appended to the file, and does not replace it.
+    pub(crate) fn is_appended(&self) -> bool {
+        self.format == ReportFormat::Markdown
+    }
+
     /// Writes the report.
     ///
     /// # Errors

@@ -59,6 +59,8 @@ pub(crate) enum StopCondition {
 pub(crate) struct Session {
     pub(crate) stop_condition: StopCondition,
     /// The time after which the waits are stopped, to be continued by another command.
+    /// The most severe exit code of the jobs in earlier slices.
+    pub(crate) earlier: Exit,
     pub(crate) at_most: Option<Duration>,
     pub(crate) output: Output,
     pub(crate) progress: ProgressDisplay,
@@ -92,6 +94,8 @@ pub(crate) struct SessionResult {
     resumable: BTreeSet<usize>,
     /// What `--at-most` stopped.
     pub(crate) slice: Option<Slice>,
+    /// The number of waits that were stopped only because stdout was closed.
+    pub(crate) cut_off: usize,
     /// The number of jobs that were read and had not ended.
     pub(crate) still_running: usize,
     /// The duration of the longest wait that timed out.
@@ -127,6 +131,18 @@ impl SessionResult {
         self.signal.is_some() || self.stop_condition_met
     }
 
+    /// Returns what another slice goes on from: `--at-most` has stopped waits, and nothing else has.
+    pub(crate) fn next_slice(&self) -> Option<&Slice> {
+        let slice = self.slice.as_ref().filter(|slice| slice.running() > 0);
+        slice.filter(|_| !self.is_stopping())
+    }
+
+    /// Returns the most severe exit code of the jobs that are not waited for any more, also in earlier
+    /// slices.
+    pub(crate) fn worst(&self) -> Exit {
+        self.exit.filter(|exit| *exit != Exit::StillRunning).unwrap_or(Exit::Done)
+    }
+
     /// Returns the checkpoints of the waits that another command can continue, in the order of the
     /// command line.
     pub(crate) fn resumable(&self) -> impl Iterator<Item = &Checkpoint> + Clone {
@@ -158,7 +174,8 @@ impl Session {
             board.insert(events.index(), watch);
             waits.push(events.into_future());
         }
-        let mut result = SessionResult::default();
+        let earlier = Some(self.earlier).filter(|exit| *exit != Exit::Done);
+        let mut result = SessionResult { exit: earlier, ..SessionResult::default() };
         let mut stopped = pin!(stopped);
         let (mut next_tick, mut last_tick) = (began, began);
         let slice_end = began.saturating_add(self.at_most.unwrap_or(Duration::MAX));
@@ -233,6 +250,11 @@ impl Session {
             result.unfinished.retain(|index, _| result.resumable.contains(index));
         }
         let has_removed = result.unfinished.len() < waits;
+        // If the waits are over, another command does not continue them.
+        let goes_on =
+            result.next_slice().is_some() || (self.at_most.is_some() && result.signal.is_some());
+        let worst = if goes_on { result.worst() } else { Exit::Done };
+        self.checkpoints.iter_mut().for_each(|file| file.set_worst(worst));
         self.save_last_checkpoints(&result, has_removed).await;
         (self, result)
     }
@@ -303,6 +325,9 @@ impl Session {
         {
             slice.add(&finished, error);
             result.record(Exit::StillRunning, false, self.stop_condition);
+        }
+        if is_stopped && result.slice.is_none() && !result.is_stopping() {
+            result.cut_off += 1;
         }
         if let Some(exit) = exit {
             result.record(exit, error.is_none(), self.stop_condition);

@@ -71,6 +71,8 @@ struct StillRunning<'a> {
     event: &'static str,
     /// The exit code of the command.
     exit: u8,
+    /// The most severe exit code of the jobs that are not waited for any more, also in earlier slices.
+    worst: u8,
     running: usize,
     jobs: Vec<&'a Row>,
     /// The mean remaining time until all jobs have ended; `None` if that of a job is unknown.
@@ -112,14 +114,20 @@ impl Slice {
         self.rows.insert(finished.index, row);
     }
 
-    /// Returns the line for stdout.
-    pub(crate) fn line(&self, exit: Exit, deadline: Option<Timestamp>, next: &str) -> String {
+    /// Returns the number of jobs that are still running.
+    pub(crate) const fn running(&self) -> usize {
+        self.running
+    }
+
+    /// Returns the line for stdout. `worst` is the most severe exit code of the other jobs.
+    pub(crate) fn line(&self, worst: Exit, deadline: Option<Timestamp>, next: &str) -> String {
         let all: Option<Vec<_>> = self.remaining.values().copied().collect();
         let longest = all.and_then(|all| all.into_iter().max());
         let line = StillRunning {
             v: 1,
             event: "still_running",
-            exit: exit as u8,
+            exit: Exit::StillRunning as u8,
+            worst: worst as u8,
             running: self.running,
             jobs: self.rows.values().collect(),
             remaining: longest.map(to_seconds),

@@ -118,17 +118,24 @@ impl TimeLimit {
         NextLimit::Timeout(Some(whole_seconds(total)))
     }
 
-    /// Returns the limit of the next slice: the deadline that the waits have now.
+    /// Returns the limit of the next slice: the deadline that the waits have now. `has_state` is whether
+    /// the command has their checkpoints, which contain deadlines that differ.
     pub(crate) fn to_continue<'a>(
         self,
         waits: impl IntoIterator<Item = &'a Checkpoint>,
+        has_state: bool,
     ) -> NextLimit {
         if let Self::Deadline { at, .. } = self {
             return NextLimit::Deadline(at);
         }
-        let deadlines: Option<Vec<_>> = waits.into_iter().map(Checkpoint::deadline_at).collect();
+        let deadlines = waits.into_iter().map(|wait| wait.deadline_at().map(whole_second));
+        let deadlines: Vec<Option<Timestamp>> = deadlines.collect();
+        if has_state && deadlines.windows(2).any(|two| two[0] != two[1]) {
+            return NextLimit::Default;
+        }
+        let deadlines: Option<Vec<_>> = deadlines.into_iter().collect();
         match deadlines.and_then(|all| all.into_iter().max()) {
-            Some(at) => NextLimit::Deadline(whole_second(at)),
+            Some(at) => NextLimit::Deadline(at),
             None => NextLimit::Timeout(None),
         }
     }

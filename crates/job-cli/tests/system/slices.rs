@@ -141,6 +141,47 @@ async fn twenty_slices_have_the_outcome_of_one_wait() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_slice_has_the_most_severe_exit_code_of_all() {
+    // The flags, and whether the failure is not the end of the wait.
+    let rows = [
+        ("", true),
+        ("--checkpoint wait.json", true),
+        ("--checkpoint wait.json -o jsonl", true),
+        ("--report chart.md", true),
+        ("--fail-fast", false),
+        ("--any", false),
+    ];
+    let rows = rows.map(|(args, goes_on)| {
+        tokio::spawn(async move {
+            // It ends after some slices. Each request takes 500 ms of the service's time.
+            let mut session = Transcript::new(Plan::create_cluster().slower(2)).await;
+            let failed = session.sim.add(Plan::delete_node().with_failure("in use").faster(50));
+            let flags = "--schedule fixed:400ms -q --at-most 1s";
+            let mut line = format!("wait {ENDPOINT_ARG} {flags} {args} JOB {failed}");
+            let mut calls = Vec::new();
+            loop {
+                let ran = session.run(&line).await;
+                calls.push(ran.code.unwrap());
+                let Some(words) = next_words(&ran) else { break };
+                line = shell_words::join(&words[1..]);
+            }
+            let chart = std::fs::read_to_string(session.folder.file("chart.md"));
+            let charts = chart.map_or(0, |text| text.matches("```mermaid").count());
+            (args, goes_on, calls, charts)
+        })
+    });
+    for row in rows {
+        let (args, goes_on, calls, charts) = row.await.unwrap();
+        let (last, before) = calls.split_last().unwrap();
+        assert_eq!(*last, 5, "{args}: {calls:?}");
+        assert!(before.iter().all(|code| *code == 8), "{args}: {calls:?}");
+        assert!(!goes_on || !before.is_empty(), "{args}: {calls:?}");
+        // Only the last slice appends a report.
+        assert_eq!(charts, usize::from(args.starts_with("--report")), "{args}");
+    }
+}
+
 /// Runs a command line, and then the command that goes on.
 async fn run_slices(session: &mut Transcript, line: &str) -> [CommandResult; 2] {
     let first = session.run(line).await;
@@ -175,20 +216,18 @@ async fn the_next_command_names_what_is_still_running() {
     let args = format!("wait {FAST_POLL_ARGS} -q --at-most 2s");
     session.folder.write("reply.json", format!(r#"{{"status": {{"jobID": "{slow}"}}}}"#));
     let job = session.sim.job().to_string();
-    for (rest, code, jobs) in [
+    for (rest, worst, jobs) in [
         (format!("JOB {failed} {ended}"), 5, vec![job.as_str()]),
-        (format!("{ended} JOB"), 8, vec![&job]),
-        ("JOB --from reply.json".to_owned(), 8, vec![&job, slow.as_str()]),
-        ("JOB nobody".into(), 8, vec![&job, "nobody"]),
-        (format!("--any JOB {slow}"), 8, vec![&job, slow.as_str()]),
+        (format!("{ended} JOB"), 0, vec![&job]),
+        ("JOB --from reply.json".to_owned(), 0, vec![&job, slow.as_str()]),
+        ("JOB nobody".into(), 0, vec![&job, "nobody"]),
+        (format!("--any JOB {slow}"), 0, vec![&job, slow.as_str()]),
     ] {
         let ran = session.run(&format!("{args} {rest}")).await;
-        assert_eq!(ran.code, Some(code), "{rest}: {ran:?}");
+        assert_eq!(ran.code, Some(8), "{rest}: {ran:?}");
         let line = slice(&ran).unwrap();
-        assert_eq!(
-            (line["exit"].as_i64(), line["running"].as_u64()),
-            (Some(code.into()), Some(jobs.len() as u64))
-        );
+        let numbers = ["exit", "worst", "running"].map(|field| line[field].as_u64().unwrap());
+        assert_eq!(numbers, [8, worst, jobs.len() as u64], "{rest}");
         let shown: Vec<_> =
             line["jobs"].as_array().unwrap().iter().map(|row| &row["job"]).collect();
         assert_eq!(shown, jobs, "{rest}");
@@ -203,7 +242,8 @@ async fn the_next_command_names_what_is_still_running() {
     // A file replaces the state and the ids.
     let [first, second] =
         run_slices(&mut session, &format!("{args} --checkpoint wait.json JOB {failed}")).await;
-    assert_eq!((first.code, second.code), (Some(5), Some(8)), "{first:?} {second:?}");
+    assert_eq!((first.code, second.code), (Some(8), Some(8)), "{first:?} {second:?}");
+    assert_eq!(slice(&second).unwrap()["worst"], 5, "{second:?}");
     let words = next_words(&second).unwrap();
     assert!(words.ends_with(&["--checkpoint".into(), "wait.json".into()]), "{words:?}");
     // The command is quoted for a shell, which runs it.
@@ -301,17 +341,25 @@ async fn ids_are_printed_before_any_request() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_that_closes_stdout_is_not_an_internal_error() {
     let session = Transcript::new(Plan::create_cluster().slower(100_000)).await;
-    for (line, code) in [
-        (format!("wait {FAST_POLL_ARGS} -q -o jsonl JOB"), "141"),
-        (format!("wait {FAST_POLL_ARGS} -q --print-id -o jsonl JOB"), "141"),
-        (format!("get {ENDPOINT_ARG} JOB"), "0"),
-        ("wait --help".into(), "0"),
+    let succeeded = session.sim.add(Plan::delete_node());
+    let failed = session.sim.add(Plan::delete_node().with_failure("in use"));
+    let wait = format!("wait {FAST_POLL_ARGS} -q -o jsonl");
+    let (first_line, first_end) = ("head -n 1", "grep -m 1 '\"event\":\"finished\"'");
+    for (line, reader, code) in [
+        (format!("{wait} JOB"), first_line, "141"),
+        (format!("{wait} --print-id JOB"), first_line, "141"),
+        // One job has ended, and the other wait is stopped.
+        (format!("{wait} JOB {succeeded}"), first_end, "141"),
+        (format!("{wait} JOB {failed}"), first_end, "5"),
+        (format!("{wait} --any JOB {succeeded}"), first_end, "0"),
+        (format!("get {ENDPOINT_ARG} JOB"), first_line, "0"),
+        ("wait --help".into(), first_line, "0"),
     ] {
         let ran = session.command(&line);
         let words = ran.get_args().map(|word| word.to_str().unwrap());
         let line = shell_words::join([env!("CARGO_BIN_EXE_cce-job")].into_iter().chain(words));
         let mut shell = Command::new("bash");
-        shell.args(["-c", &format!("{line} | head -n 1; echo ${{PIPESTATUS[0]}}")]);
+        shell.args(["-c", &format!("{line} | {reader}; echo ${{PIPESTATUS[0]}}")]);
         for (name, value) in ran.get_envs() {
             shell.env(name, value.unwrap());
         }

@@ -151,8 +151,10 @@ impl Checkpoint {
     ///
     /// A wait that is resumed from it makes the same requests and has the same outcome. What is left
     /// of the job is its type, its phase and the ids of what it makes or deletes, until it is read
-    /// again. Texts of errors are shortened. In a compact format, the checkpoint of a wait for one
-    /// job then has about 200 bytes, and more if the steps of the job name nodes.
+    /// again. Its time of update and a hash of its sub-jobs are left as well, so that a stale reading and
+    /// one without changes are recognized. If a sub-job has changed, there is an event for each of them.
+    /// Texts of errors are shortened. In a compact format, the checkpoint of a wait for one
+    /// job then has about 250 bytes, and more if the steps of the job name nodes.
     ///
     /// # Examples
     ///

@@ -154,8 +154,11 @@ impl Machine {
         now: &JobSnapshot,
     ) {
         // Most replies change no phase. The last job is decoded again only if a phase has changed.
-        let has_same_tree =
-            before.is_some_and(|before| before.digest().has_same_tree(now.digest()));
+        let reduced_from = self.reduced_from.take();
+        let has_same_tree = match &reduced_from {
+            Some(hashes) => hashes.has_tree_of(now),
+            None => before.is_some_and(|before| before.digest().has_same_tree(now.digest())),
+        };
         let job_before = || before.map(JobSnapshot::job);
         let changes = if has_same_tree {
             Vec::new()
@@ -172,7 +175,10 @@ impl Machine {
         }
         context.events.extend(changes);
         let known = before.map(JobSnapshot::deviations).unwrap_or_default();
-        let new = new_deviations(known, now.deviations());
+        let new = match &reduced_from {
+            Some(hashes) if hashes.has_deviations_of(now) => Vec::new(),
+            _ => new_deviations(known, now.deviations()),
+        };
         if !new.is_empty() {
             context.events.push(Event::Deviations(new));
         }

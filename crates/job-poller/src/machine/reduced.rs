@@ -1,18 +1,54 @@
 //! Reduces a stored machine to what its decisions depend on.
 
-use job_model::Job;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use job_model::{Deviation, Job, job::Metadata};
 use job_transport::JobSnapshot;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Machine, attempt_error::AttemptError, named_objects::names_objects_in_steps,
     object_status::ObjectStatus, state::State, sub_job_lookup::Lookup, until::Until,
 };
 
+/// Hashes of a reading, to detect that the next one shows no change.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct ReadingHashes {
+    tree: u64,
+    deviations: u64,
+}
+
+impl ReadingHashes {
+    fn new(reading: &JobSnapshot) -> Self {
+        let tree = reading.digest().tree_hash();
+        Self { tree, deviations: hash_deviations(reading.deviations()) }
+    }
+
+    /// Whether the reading has the same tree of sub-jobs.
+    pub(super) fn has_tree_of(&self, reading: &JobSnapshot) -> bool {
+        self.tree == reading.digest().tree_hash()
+    }
+
+    /// Whether the reading has the same deviations.
+    pub(super) fn has_deviations_of(&self, reading: &JobSnapshot) -> bool {
+        self.deviations == hash_deviations(reading.deviations())
+    }
+}
+
+fn hash_deviations(deviations: &[Deviation]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    deviations.hash(&mut hasher);
+    hasher.finish()
+}
+
 impl Machine {
     /// Removes what does not change the outcome: most of the job, long texts, and observations.
     pub(super) fn reduced(mut self) -> Self {
         let is_settling = self.state.settling().is_some();
         let is_for_objects = self.policy.until != Until::Ended;
+        if let (Some(snapshot), None) = (&self.snapshot, &self.reduced_from) {
+            self.reduced_from = Some(Box::new(ReadingHashes::new(snapshot)));
+        }
         self.snapshot = self.snapshot.take().map(|snapshot| {
             let job = snapshot.job();
             // The last reading of a job that settles may be the result.
@@ -66,10 +102,11 @@ fn shorten(text: &mut String) {
 /// same of its steps.
 fn reduced_job(job: &Job, keeps_steps: bool) -> Job {
     let mut reduced = job.summary();
-    let created_at = reduced.metadata.take().and_then(|metadata| metadata.creation_timestamp);
-    if let Some(created_at) = created_at {
-        reduced.metadata.get_or_insert_default().creation_timestamp = Some(created_at);
+    if let Some(metadata) = &mut reduced.metadata {
+        metadata.uid = None;
     }
+    // A later reading with an earlier time of update is stale.
+    reduced.metadata = reduced.metadata.take().filter(|metadata| *metadata != Metadata::default());
     reduce_texts(&mut reduced);
     if keeps_steps {
         reduced = reduced.with_sub_jobs(job.sub_jobs().iter().map(reduced_step));

@@ -18,6 +18,8 @@ static ADAPTIVE: Adaptive = Adaptive::new();
 struct Course {
     requests: Vec<(Duration, String)>,
     outcome: String,
+    /// The events of each step that had any.
+    events: Vec<(Duration, Vec<String>)>,
     /// `None` if the wait was stopped while it looked up the steps of a job that had ended.
     elapsed: Option<Duration>,
 }
@@ -33,13 +35,35 @@ fn describe(result: &Result<FinishedJob, WaitError>) -> String {
     }
 }
 
+/// Returns the events of a step, except those that depend on what a reduced checkpoint does not contain.
+/// All changes of one reading are one entry: after a slice, they include steps that have not changed.
+fn comparable(events: &[Event]) -> Vec<String> {
+    let mut shown: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Phase { .. } | Event::SubJob { .. } | Event::Progress(_) => {
+                Some("changes".to_owned())
+            }
+            // A heartbeat is not due if there are other events.
+            Event::Deviations(_) | Event::Heartbeat => None,
+            event => Some(format!("{event:?}")),
+        })
+        .collect();
+    shown.dedup();
+    shown
+}
+
 /// Runs a wait. It is stopped at the times in `stops`, if no attempt is in flight then, and resumed
 /// at once. Returns its course, and the lengths of the checkpoints.
 fn run(setup: &Setup, script: &ReplyScript, stops: &[Duration]) -> (Course, Vec<usize>) {
     let (mut machine, mut now, mut next) = (setup.machine(), Duration::ZERO, Input::Wake);
     let (mut stops, mut lengths, mut requests) = (stops.iter().peekable(), Vec::new(), Vec::new());
+    let mut events = Vec::new();
     loop {
-        let (input, latency) = match machine.step(setup.schedule, now, next).action {
+        let step = machine.step(setup.schedule, now, next);
+        let shown = comparable(&step.events);
+        events.extend((!shown.is_empty()).then_some((now, shown)));
+        let (input, latency) = match step.action {
             Action::Fetch { timeout, id, .. } => {
                 requests.push((now, id.to_string()));
                 attempt(script.reply(requests.len() - 1), timeout)
@@ -62,7 +86,7 @@ fn run(setup: &Setup, script: &ReplyScript, stops: &[Duration]) -> (Course, Vec<
                     // The job has ended, and a wait that is stopped does not look up its steps.
                     Ok(ended) => {
                         let outcome = describe(&Ok(ended));
-                        return (Course { requests, outcome, elapsed: None }, lengths);
+                        return (Course { requests, outcome, events, elapsed: None }, lengths);
                     }
                 };
                 assert_eq!(error.kind(), WaitErrorKind::Stopped);
@@ -75,7 +99,7 @@ fn run(setup: &Setup, script: &ReplyScript, stops: &[Duration]) -> (Course, Vec<
             }
             Action::Finish(result) => {
                 let outcome = describe(&result);
-                return (Course { requests, outcome, elapsed: Some(now) }, lengths);
+                return (Course { requests, outcome, events, elapsed: Some(now) }, lengths);
             }
         };
         (now, next) = (now + latency, input);
@@ -92,10 +116,14 @@ proptest! {
         fail_fast: bool,
         until in prop::sample::select(vec![Until::Ended, Until::Ready, Until::Gone]),
         object: bool,
+        stalled_after in prop::sample::select(vec![20, 100, 1000]),
+        stop_when_stalled: bool,
         stops in prop::collection::vec(1..300_000_u64, 20),
     ) {
         let policy = |policy: WaitPolicy| {
             let policy = policy.until(until).max_tree_lookups(2);
+            let policy = policy.stalled_after(Duration::from_secs(stalled_after));
+            let policy = if stop_when_stalled { policy.stop_when_stalled() } else { policy };
             let policy = if strict { policy.strict() } else { policy };
             if fail_fast { policy.fail_fast() } else { policy }
         };
@@ -110,6 +138,7 @@ proptest! {
         if sliced.elapsed.is_none() {
             whole.requests.truncate(sliced.requests.len());
             whole.elapsed = None;
+            whole.events.truncate(sliced.events.len());
         }
         prop_assert_eq!(whole, sliced);
         prop_assert!(lengths.iter().all(|length| *length < 2000), "{:?}", lengths);

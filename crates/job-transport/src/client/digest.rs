@@ -113,6 +113,13 @@ impl JobDigest {
         self.tree_hash == other.tree_hash
     }
 
+    /// Returns the hash that [`has_same_tree`](Self::has_same_tree) compares. Another version may compute
+    /// another hash of the same tree.
+    #[must_use]
+    pub const fn tree_hash(&self) -> u64 {
+        self.tree_hash
+    }
+
     /// Returns whether a sub-job, at any depth, is `Initializing` or `Running`.
     #[must_use]
     pub const fn has_active_sub_jobs(&self) -> bool {

@@ -60,6 +60,8 @@ pub(crate) type Changes = BTreeMap<usize, Entry<Checkpoint>>;
 pub(super) struct CheckpointLog<F = TargetFile> {
     file: F,
     origin: Origin,
+    /// The most severe exit code of the jobs that earlier slices waited for.
+    worst: u8,
     /// A larger file cannot be read again.
     max_bytes: u64,
     /// The records in the file; `None` if it was not written yet, or if somebody else changed it.
@@ -110,7 +112,12 @@ pub(super) enum Saved {
 
 impl<F: LogFile> CheckpointLog<F> {
     pub(super) const fn new(file: F, origin: Origin, max_bytes: u64) -> Self {
-        Self { file, origin, max_bytes, stored: None, retry_len: 0 }
+        Self { file, origin, worst: 0, max_bytes, stored: None, retry_len: 0 }
+    }
+
+    /// Sets the most severe exit code so far. The next [`save_all`](Self::save_all) writes it.
+    pub(super) const fn set_worst(&mut self, worst: u8) {
+        self.worst = worst;
     }
 
     /// Removes the file, if there is one.
@@ -233,7 +240,8 @@ impl<F: LogFile> CheckpointLog<F> {
         mut write: impl FnMut(&mut RecordWriter<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
         let mut head = Vec::new();
-        encode_record(&Head { origin: &self.origin, records: len_u64(records) }, &mut head)?;
+        let content = Head { origin: &self.origin, records: len_u64(records), worst: self.worst };
+        encode_record(&content, &mut head)?;
         let mut stored = Stored::default();
         self.file.replace(|to| {
             let head_len = write_first_line(to)? + len_u64(head.len());

@@ -43,6 +43,14 @@ pub(crate) struct Head<O> {
     pub(crate) origin: O,
     /// The number of records that were written together with this one.
     pub(crate) records: u64,
+    /// The most severe exit code of the jobs that earlier slices waited for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) worst: u8,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(number: &u8) -> bool {
+    *number == 0
 }
 
 /// The content of a record after the head. `C` is a [`Checkpoint`].
@@ -69,6 +77,9 @@ impl<C> Entry<C> {
 pub(crate) struct Content<O> {
     pub(crate) origin: O,
     pub(crate) waits: Vec<Checkpoint>,
+    /// The most severe exit code of the jobs that earlier slices waited for.
+    #[serde(default)]
+    pub(crate) worst: u8,
 }
 
 /// Writes the first line. Returns its length.
@@ -154,7 +165,7 @@ fn read_records<O: DeserializeOwned>(mut from: impl BufRead) -> io::Result<Conte
     if !read_record(&mut from, &mut json)? {
         return Err(invalid("its first record is damaged"));
     }
-    let Head { origin, records } = serde_json::from_slice(&json)?;
+    let Head { origin, records, worst } = serde_json::from_slice(&json)?;
     let mut waits = Waits::default();
     let mut read = 0;
     while read_record(&mut from, &mut json)? {
@@ -164,7 +175,7 @@ fn read_records<O: DeserializeOwned>(mut from: impl BufRead) -> io::Result<Conte
     if read < records {
         return Err(invalid(&format!("record {} of {records} is damaged", read + 1)));
     }
-    Ok(Content { origin, waits: waits.all })
+    Ok(Content { origin, waits: waits.all, worst })
 }
 
 fn read_first_line(from: &mut impl BufRead) -> io::Result<()> {

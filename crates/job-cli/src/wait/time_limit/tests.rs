@@ -113,15 +113,31 @@ fn the_next_slice_has_the_same_deadline() {
     let minutes = |minutes: f64| WaitPolicy::new().timeout(seconds(60.0 * minutes));
     let waits = [wait(minutes(2.0), 60.0), wait(minutes(1.5), 29.75)];
     let unlimited = wait(WaitPolicy::new().no_timeout(), 60.0);
-    let next = |limit: TimeLimit, waits: &[&Checkpoint]| {
-        limit.to_continue(waits.iter().copied()).words().join(" ")
-    };
     let [first, second] = &waits;
-    // The latest deadline, in whole seconds.
-    assert_eq!(next(timeout(60.0), &[first]), "--deadline 2027-01-15T08:01:00Z");
-    assert_eq!(next(timeout(60.0), &[first, second]), "--deadline 2027-01-15T08:01:01Z");
-    assert_eq!(next(TimeLimit::Default, &[first, &unlimited]), "--timeout none");
-    assert_eq!(next(deadline(0.25), &[first]), "--deadline 2027-01-15T08:00:00.25Z");
+    let (one, both, mixed) = (&[first][..], &[first, second][..], &[first, &unlimited][..]);
+    // The latest deadline, in whole seconds. If they differ, each is in the state.
+    for (limit, waits, without_state, with_state) in [
+        (timeout(60.0), one, "--deadline 2027-01-15T08:01:00Z", "--deadline 2027-01-15T08:01:00Z"),
+        (
+            timeout(60.0),
+            &[first, first],
+            "--deadline 2027-01-15T08:01:00Z",
+            "--deadline 2027-01-15T08:01:00Z",
+        ),
+        (timeout(60.0), both, "--deadline 2027-01-15T08:01:01Z", ""),
+        (TimeLimit::Default, mixed, "--timeout none", ""),
+        (TimeLimit::Default, &[&unlimited], "--timeout none", "--timeout none"),
+        (
+            deadline(0.25),
+            both,
+            "--deadline 2027-01-15T08:00:00.25Z",
+            "--deadline 2027-01-15T08:00:00.25Z",
+        ),
+    ] {
+        let next = [false, true]
+            .map(|has_state| limit.to_continue(waits.iter().copied(), has_state).words().join(" "));
+        assert_eq!(next, [without_state, with_state], "{limit:?} {}", waits.len());
+    }
 }
 
 #[test]
