@@ -86,8 +86,8 @@ pub(crate) struct Arguments {
     /// Sign notifications with the keys in this file, one per line
     #[arg(long, value_name = "FILE")]
     webhook_key_file: Option<PathBuf>,
-    /// Receivers that may be notified, for example https://hooks.example.com/cce, or with the
-    /// private network they are in, "https://*.corp.example 10.20.0.0/16"; can be repeated
+    /// Receivers that may be notified, for example `https://hooks.example.com/cce`, or with the
+    /// private network they are in, `https://*.corp.example 10.20.0.0/16`; can be repeated
     #[arg(long, value_name = "ENTRY")]
     allow_receiver: Vec<String>,
     /// Allow plain-HTTP webhook URLs (insecure)
