@@ -43,8 +43,8 @@ either. Start, inspect and cancel waits through the engine, by project and job:
   curl localhost:8080/JobBudget/all/status
 Notifications are signed (Standard Webhooks) with the keys in --webhook-key-file, or with those in
 the environment variable CCE_JOB_WEBHOOK_KEY. Only receivers that match an --allow-receiver are
-notified; its syntax is on the page of the crate job-notify. The service also answers GET /health, /ready and
-/metrics. The README of the crate job-restate describes how to deploy it.
+notified; the page of the crate job-notify has its syntax. The service also answers GET /health,
+/ready and /metrics. The README of the crate job-restate describes how to deploy it.
 
 Examples:
   cce-job durable --sim --register http://localhost:9070       try it with simulated jobs
