@@ -40,13 +40,13 @@ impl Observed {
 /// Returns the rate per second at which jobs end in the stage, and the rate at which its step ends,
 /// by the time since the stage began.
 ///
-/// The first rate is between two estimates:
+/// The first rate is a mix of two estimates:
 ///
 /// - [`local`]: the observations in a bin and its neighbors, and the prior.
 /// - [`pooled`]: the same, and the observations of a wider range of ages. It needs fewer jobs if
 ///   the durations vary as in the prior, but it is worse if most jobs take nearly the same time.
 ///
-/// [`cross_validation`] decides how much of each counts.
+/// [`cross_validation`] returns their weights.
 pub(crate) fn estimate_rates(stage: &StageCounts, prior: &Bins) -> [Bins; 2] {
     let bins @ [exposure, completions, transitions] = stage.bins();
     let jobs = bins[1..].iter().flatten().sum();

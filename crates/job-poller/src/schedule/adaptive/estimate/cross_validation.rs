@@ -1,5 +1,5 @@
-//! Compares two estimates by leave-one-out cross-validation: which of them would have cost less on
-//! each observed job, if it had been made from the other jobs?
+//! Compares the two estimates by leave-one-out cross-validation. Each estimate is made again without
+//! one of the observed jobs, and the cost of the polls of that job is computed from it.
 
 use super::{Observed, local, pooled};
 use crate::schedule::adaptive::{
@@ -7,14 +7,15 @@ use crate::schedule::adaptive::{
     poll_target::PollTarget,
 };
 
-/// The defaults of the schedule, in seconds. Other values would hardly change which of the
-/// estimates is better.
+/// The defaults of the schedule, in seconds. They are used whatever the settings of the schedule are,
+/// because other values would hardly change which estimate is better.
 const REQUEST_PRICE: f64 = 0.25;
 const FLOOR: f64 = 2.0;
 const CAP: f64 = 60.0;
 
-/// The pooled estimate counts less than the local one if it saves less than this, in seconds of all
-/// observed jobs. The local estimate is preferred because it is right after many jobs of any kind.
+/// If the pooled estimate saves less than this, it counts less than the local one. In seconds, for
+/// all observed jobs together. The local estimate is preferred because it is right after many jobs of
+/// any kind.
 const MIN_SAVING: f64 = 1.0;
 
 /// How fast the weight of the pooled estimate rises with its saving, per second.
@@ -29,9 +30,9 @@ pub(super) fn pooled_weight(observed: &Observed, prior: &Bins) -> f64 {
     0.5 + 0.5 * excess / (1.0 + excess.abs())
 }
 
-/// Returns what the waits for the observed jobs would have cost if each job was polled at the rates
-/// that are optimal by the estimate from the other jobs: the price of its requests, and the mean
-/// detection delay. In seconds.
+/// Returns the cost of the waits for the observed jobs, in seconds: the price of the requests plus
+/// the mean detection delay. Each job is polled at the rates that are optimal according to the estimate
+/// from the other jobs.
 fn cost(observed: &Observed, estimate: impl Fn(&Observed) -> Bins) -> f64 {
     let poll = PollTarget::keep_phase(REQUEST_PRICE, FLOOR, CAP);
     let ends = (0..BIN_COUNT).filter(|bin| observed.completions[*bin] > 0.0);
