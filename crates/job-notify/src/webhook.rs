@@ -51,7 +51,7 @@ use crate::{
 ///
 /// | reply | result |
 /// |---|---|
-/// | 2xx, whatever its body is | delivered |
+/// | 2xx, with any body | delivered |
 /// | 408, 425, 429, 5xx | a transient error, with the delay of `Retry-After` |
 /// | 3xx, any other 4xx | a permanent error |
 /// | no reply within 20 s, no connection, an address that is not allowed, a TLS error | a transient error |

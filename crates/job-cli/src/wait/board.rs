@@ -1,5 +1,5 @@
 //! The states of all running waits, with the counts and the order that the progress display needs.
-//! An event costs the same however many waits there are.
+//! The cost of an event does not depend on the number of waits.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -21,7 +21,7 @@ use crate::support::{
     wait_command, wait_until_listening,
 };
 
-/// A proxy that connects every tunnel to the same port of this machine, whatever its host is. So
+/// A proxy that connects every tunnel to the same port of this machine. So
 /// the service can have a name that does not exist.
 pub(crate) struct RecordingProxy {
     pub(crate) port: u16,

@@ -399,7 +399,7 @@ impl<'a> Steps<'a> {
     /// Returns the number of nodes and other steps.
     fn total(&self) -> usize {
         let count = |job: &FailedJob<'_>| match (job.is_counted, job.node) {
-            // A failed step counts as one, whatever is below it.
+            // A failed step counts as one, with all steps below it.
             (true, None) => 1,
             // The node is counted already.
             (_, Some(_)) => 0,

@@ -214,7 +214,7 @@ fn age(time: Option<Timestamp>, created_at: Option<Timestamp>) -> Option<Duratio
     time?.duration_since(created_at?).try_into().ok()
 }
 
-/// Returns the beginning of a type, so that a digest stays small however long the type is.
+/// Returns the beginning of a type, so that a digest stays small if the type is long.
 fn shortened_type(job_type: &str) -> Box<str> {
     const MAX_TYPE_BYTES: usize = 1024;
     job_type[..job_type.floor_char_boundary(MAX_TYPE_BYTES)].into()

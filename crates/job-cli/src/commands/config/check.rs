@@ -156,7 +156,7 @@ mod tests {
         for (error, expected) in rows {
             assert_eq!(Step::from_failure(&error, true), expected, "{error}");
         }
-        // Without a project, the lookup of its name failed, whatever its error is.
+        // Without a project, the lookup of its name failed.
         let dns = TransportError::new(TransportErrorKind::Dns, RequestSent::No);
         for (error, expected) in [
             (FetchError::new(FetchErrorKind::CredentialsTimeout), Step::Credentials),

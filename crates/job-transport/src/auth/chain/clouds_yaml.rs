@@ -1,7 +1,7 @@
 //! Reads a `clouds.yaml` file as a tree of nodes, with aliases and merged mappings (`<<`).
 //!
 //! Each node is stored once, and an alias refers to it. Therefore, time and memory are linear in the
-//! size of the file, whatever its aliases are.
+//! size of the file, with any number of aliases.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
