@@ -52,9 +52,13 @@ use crate::{
 /// | reply | result |
 /// |---|---|
 /// | 2xx, with any body | delivered |
-/// | 408, 425, 429, 5xx | a transient error, with the delay of `Retry-After` |
-/// | 3xx, any other 4xx | a permanent error |
+/// | 410 | a permanent error |
+/// | any other status | a transient error, with the delay of `Retry-After` |
 /// | no reply within 20 s, no connection, an address that is not allowed, a TLS error | a transient error |
+///
+/// A 4xx is transient because a receiver that is misconfigured for a while, for example without its
+/// route, would otherwise lose notifications. [Standard Webhooks](https://www.standardwebhooks.com)
+/// recommends this, and to stop after a 410.
 ///
 /// At most 64 KiB of a reply are read. Error messages name the receiver's host and path
 /// ([`receiver_name`](crate::receiver_name)), and contain nothing of the reply except its status.
@@ -92,8 +96,8 @@ const MAX_REPLY_LEN: usize = 64 << 10;
 impl Webhook {
     /// Creates a notifier that signs each notification with all of `keys`.
     ///
-    /// Use two keys while receivers change from an old key to a new one. Without a key, every
-    /// receiver is rejected, and so it is before [`allow`](Self::allow) is called.
+    /// Use two keys while receivers change from an old key to a new one. All receivers are rejected
+    /// if there is no key, and until [`allow`](Self::allow) is called.
     ///
     /// The connector, the timeouts and the size limit of `transport` are replaced.
     #[must_use]

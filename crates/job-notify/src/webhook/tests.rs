@@ -239,12 +239,16 @@ async fn each_failure_of_a_receiver_has_its_result() {
         ),
         (
             Behavior::Reply(redirect),
-            "failed: 127.0.0.1:PORT/hook answered 302 Found; redirects are not followed, so use the \
+            "again: 127.0.0.1:PORT/hook answered 302 Found; redirects are not followed, so use the \
              final URL",
         ),
         (
             Behavior::Reply("HTTP/1.1 404 X\r\ncontent-length: 0\r\n\r\n"),
-            "failed: 127.0.0.1:PORT/hook answered 404 Not Found",
+            "again: 127.0.0.1:PORT/hook answered 404 Not Found",
+        ),
+        (
+            Behavior::Reply("HTTP/1.1 410 X\r\ncontent-length: 0\r\n\r\n"),
+            "failed: 127.0.0.1:PORT/hook answered 410 Gone",
         ),
         (Behavior::Close, "again: 127.0.0.1:PORT/hook closed the connection before it answered"),
         (Behavior::Reply("secret"), "again: the answer of 127.0.0.1:PORT/hook is not valid HTTP"),
@@ -289,7 +293,7 @@ async fn only_trusted_certificates_are_accepted() {
     let (server, other) = (start().await, start().await);
     let url = format!("{}/hook?token=secret", server.endpoint());
     for (trusted, expected) in
-        [(&server, "failed: 127.0.0.1:PORT/hook answered"), (&other, "again: cannot trust the")]
+        [(&server, "again: 127.0.0.1:PORT/hook answered"), (&other, "again: cannot trust the")]
     {
         let tls = TlsConfig::ca_pem(TlsProvider::aws_lc_rs(), trusted.ca_pem()).unwrap();
         let webhook = webhook(HyperTransport::new(tls), "https://127.0.0.1:*");

@@ -34,19 +34,19 @@ fn reply_verdict(receiver: &ReceiverUrl, reply: &Response<Bytes>) -> Result<(), 
         Some(reason) => format!("{receiver} answered {} {reason}", status.as_str()),
         None => format!("{receiver} answered {}", status.as_str()),
     };
-    Err(match status.as_u16() {
+    let message = match status.as_u16() {
         200..300 => return Ok(()),
-        300..400 => NotifierError::permanent(format!(
-            "{answered}; redirects are not followed, so use the final URL"
-        )),
-        410 => NotifierError::permanent(format!(
-            "{answered}; it does not accept this notification any more"
-        )),
-        408 | 425 | 429 | 500.. => {
-            NotifierError::transient(answered).with_retry_after(retry_after(reply.headers()))
+        300..400 => format!("{answered}; redirects are not followed, so use the final URL"),
+        410 => {
+            return Err(NotifierError::permanent(format!(
+                "{answered}; it does not accept notifications any more"
+            )));
         }
-        _ => NotifierError::permanent(answered),
-    })
+        // Also 4xx: for example, a receiver that is deployed without its route answers 404 until the
+        // mistake is corrected.
+        _ => answered,
+    };
+    Err(NotifierError::transient(message).with_retry_after(retry_after(reply.headers())))
 }
 
 fn error_verdict(
@@ -126,8 +126,8 @@ mod tests {
     fn statuses_decide_whether_to_try_again() {
         let mut text = String::new();
         for status in [
-            200, 202, 204, 299, 300, 301, 302, 304, 307, 308, 400, 401, 403, 404, 405, 407, 408,
-            409, 410, 413, 421, 425, 429, 451, 499, 500, 501, 502, 503, 504, 505, 599, 999,
+            200, 204, 299, 300, 302, 399, 400, 401, 403, 404, 408, 409, 410, 411, 429, 499, 500,
+            503, 599, 999,
         ] {
             let mut reply = Response::new(Bytes::from_static(b"secret"));
             *reply.status_mut() = StatusCode::from_u16(status).unwrap();
@@ -142,14 +142,15 @@ mod tests {
         /// The status, the headers, and the delay in seconds.
         type Row = (u16, &'static [(&'static str, &'static str)], Option<u64>);
         const DATE: (&str, &str) = ("date", "Sun, 02 Feb 2020 08:12:40 GMT");
-        let rows: [Row; 7] = [
+        let rows: [Row; 8] = [
             (429, &[("retry-after", "17")], Some(17)),
             (503, &[("retry-after", "17")], Some(17)),
             (503, &[DATE, ("retry-after", "Sun, 02 Feb 2020 08:13:00 GMT")], Some(20)),
             (503, &[("retry-after", "Sun, 02 Feb 2020 08:13:00 GMT")], None),
             (503, &[("retry-after", "soon")], None),
             (503, &[], None),
-            (404, &[("retry-after", "17")], None),
+            (404, &[("retry-after", "17")], Some(17)),
+            (410, &[("retry-after", "17")], None),
         ];
         for (status, headers, expected) in rows {
             let mut reply = Response::new(Bytes::new());
