@@ -1,14 +1,9 @@
 //! A notification: its id, and its body of a limited size. Performs no I/O.
 
-use std::fmt;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use job_model::{JobId, ProjectId};
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{MapAccess, Visitor},
-    ser::SerializeMap,
-};
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 /// A message that reports how a wait has ended.
 ///
@@ -96,76 +91,33 @@ fn shorten(body: String) -> String {
     if body.len() <= Notification::MAX_BODY_LEN {
         return body;
     }
-    let Ok(fields) = serde_json::from_str::<Fields<'_>>(&body) else { return OMITTED_BODY.into() };
-    let mut order: Vec<usize> = (0..fields.0.len()).collect();
-    order.sort_by_key(|&index| {
-        let (name, value) = &fields.0[index];
-        (name != DOCUMENT_FIELD, usize::MAX - value.get().len())
-    });
+    short_object(&body)
+        .filter(|short| short.len() <= Notification::MAX_BODY_LEN)
+        .unwrap_or_else(|| OMITTED_BODY.into())
+}
+
+/// Returns the body without its largest fields, or `None` if it is not a JSON object.
+fn short_object(body: &str) -> Option<String> {
+    let mut fields: BTreeMap<String, &RawValue> = serde_json::from_str(body).ok()?;
+    let mut sizes: Vec<(String, usize)> =
+        fields.iter().map(|(name, value)| (name.clone(), value.get().len())).collect();
+    sizes.sort_by_key(|(name, size)| (name != DOCUMENT_FIELD, Reverse(*size)));
     let mut len = body.len() + OMITTED_FIELD.len() + r#","":[]"#.len();
-    let mut is_omitted = vec![false; fields.0.len()];
-    for index in order {
+    let mut omitted = Vec::new();
+    for (name, size) in sizes {
         if len <= Notification::MAX_BODY_LEN {
             break;
         }
-        let (name, value) = &fields.0[index];
         // Null takes the place of the value, and the list has the name, in which each character may
         // be escaped.
         len += "null".len() + name.len() * 6 + r#""","#.len();
-        len = len.saturating_sub(value.get().len());
-        is_omitted[index] = true;
+        len = len.saturating_sub(size);
+        fields.insert(name.clone(), RawValue::NULL);
+        omitted.push(name);
     }
-    let short = serde_json::to_string(&Shortened { fields: &fields.0, is_omitted: &is_omitted });
-    let short = short.ok().filter(|short| short.len() <= Notification::MAX_BODY_LEN);
-    short.unwrap_or_else(|| OMITTED_BODY.into())
-}
-
-/// The fields of a JSON object in their order, with their values as text.
-struct Fields<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct FieldsVisitor;
-
-        impl<'de> Visitor<'de> for FieldsVisitor {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
-                }
-                Ok(Fields(fields))
-            }
-        }
-
-        deserializer.deserialize_map(FieldsVisitor)
-    }
-}
-
-/// An object without the values of some fields.
-struct Shortened<'a> {
-    fields: &'a [(String, &'a RawValue)],
-    is_omitted: &'a [bool],
-}
-
-impl Serialize for Shortened<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        let mut omitted = Vec::new();
-        for ((name, value), is_omitted) in self.fields.iter().zip(self.is_omitted) {
-            if *is_omitted {
-                omitted.push(name);
-            }
-            map.serialize_entry(name, &(!is_omitted).then_some(value))?;
-        }
-        map.serialize_entry(OMITTED_FIELD, &omitted)?;
-        map.end()
-    }
+    let omitted = to_raw_value(&omitted).ok()?;
+    fields.insert(OMITTED_FIELD.into(), &omitted);
+    serde_json::to_string(&fields).ok()
 }
 
 #[cfg(test)]
