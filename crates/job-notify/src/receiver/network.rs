@@ -1,31 +1,20 @@
 //! A network of IP addresses, such as `10.0.0.0/8`.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{net::IpAddr, str::FromStr};
+
+use ipnet::IpNet;
 
 use super::address::{AddressKind, canonical};
 
 /// A network of IP addresses. A single address is a network, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Network {
-    address: IpAddr,
-    prefix_len: u8,
-}
+pub(super) struct Network(IpNet);
 
 impl Network {
     /// Returns whether the network contains an address. The address may be an IPv6 address that
     /// leads to an IPv4 address of this network.
     pub(super) fn contains(self, address: IpAddr) -> bool {
-        let has_same_prefix = |a: u128, b: u128, bits: u32| {
-            // Shifting by all bits is not defined.
-            (a ^ b).checked_shr(bits - u32::from(self.prefix_len)).unwrap_or_default() == 0
-        };
-        match (self.address, canonical(address)) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => {
-                has_same_prefix(a.to_bits().into(), b.to_bits().into(), 32)
-            }
-            (IpAddr::V6(a), IpAddr::V6(b)) => has_same_prefix(a.to_bits(), b.to_bits(), 128),
-            _ => false,
-        }
+        self.0.contains(&canonical(address))
     }
 }
 
@@ -38,28 +27,17 @@ impl FromStr for Network {
     ///
     /// Returns an error if the text is neither, or if addresses of this kind are never allowed.
     fn from_str(text: &str) -> Result<Self, &'static str> {
-        const EXPECTATION: &str = "expected a network such as 10.0.0.0/8, or an IP address";
-        let (address, prefix_len) =
-            text.split_once('/').map_or((text, None), |(a, b)| (a, Some(b)));
-        let address: IpAddr = address.parse().map_err(|_| EXPECTATION)?;
-        let max_len = if address.is_ipv4() { 32 } else { 128 };
-        let prefix_len = prefix_len.map_or(Some(max_len), |text| {
-            text.parse().ok().filter(|len| *len <= max_len && !text.starts_with('+'))
-        });
-        let prefix_len = prefix_len.ok_or(EXPECTATION)?;
+        let network = text.parse().or_else(|_| text.parse().map(|address: IpAddr| address.into()));
+        let network: IpNet =
+            network.map_err(|_| "expected a network such as 10.0.0.0/8, or an IP address")?;
+        let address = network.addr();
         if !AddressKind::new(address).is_allowed_if_named() {
             return Err("these addresses are never allowed; name loopback or private ones");
         }
         if address != canonical(address) {
             return Err("write the IPv4 address that this IPv6 address contains");
         }
-        Ok(Self { address, prefix_len })
-    }
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.prefix_len)
+        Ok(Self(network))
     }
 }
 
@@ -85,13 +63,10 @@ mod tests {
             ("fd00::/0", ":: ffff::", true),
         ];
         for (network, addresses, expected) in rows {
-            let network: Network = network.parse().unwrap();
+            let parsed: Network = network.parse().unwrap();
             for address in addresses.split(' ') {
-                assert_eq!(
-                    network.contains(address.parse().unwrap()),
-                    expected,
-                    "{network} {address}"
-                );
+                let contains = parsed.contains(address.parse().unwrap());
+                assert_eq!(contains, expected, "{network} {address}");
             }
         }
     }
