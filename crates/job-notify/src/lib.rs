@@ -1,8 +1,8 @@
 //! Notifies receivers that a wait for a job has ended, with signed webhooks.
 //!
-//! A driver of waits, such as `job-restate`, stores for each receiver a [`Delivery`]. When a try is
-//! due, it calls a [`Notifier`], usually a [`Webhook`], and passes the result to the delivery, which
-//! decides whether and when to try again.
+//! A driver of waits, such as `job-restate`, stores a [`Delivery`] for each receiver. When a try is
+//! due, the driver calls a [`Notifier`], usually a [`Webhook`], and passes the result to the
+//! delivery, which decides whether and when to try again.
 //!
 //! # Scope
 //!

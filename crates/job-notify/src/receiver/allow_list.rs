@@ -6,7 +6,7 @@ use super::{
     address::AddressKind,
     network::Network,
     pattern::Pattern,
-    url::{Origin, ReceiverUrl},
+    url::{Host, Origin, ReceiverUrl},
 };
 use crate::notifier::NotifierError;
 
@@ -31,7 +31,7 @@ use crate::notifier::NotifierError;
 ///
 /// # Addresses
 ///
-/// The address of a receiver is checked when its name was resolved, and the connection is opened to
+/// The address of a receiver is checked after its name is resolved, and the connection is opened to
 /// the address that was checked.
 ///
 /// | address | allowed |
@@ -140,7 +140,7 @@ impl AllowList {
                 "{url} is not in this service's allow-list of receivers"
             )));
         }
-        if let super::url::Host::Address(address) = url.origin.host
+        if let Host::Address(address) = url.origin.host
             && let Err(kind) = self.check_address(&url.origin, address)
         {
             return Err(NotifierError::permanent(format!(

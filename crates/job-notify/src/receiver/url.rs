@@ -96,8 +96,8 @@ pub(super) const fn default_port(is_https: bool) -> u16 {
     if is_https { 443 } else { 80 }
 }
 
-/// Returns whether every server reads a path in the same way: no segment is `.` or `..` or contains
-/// a slash or a backslash, also after decoding.
+/// Returns whether every server reads a path in the same way: after decoding, no segment is `.` or
+/// `..` or contains a slash, a backslash, a percent sign, a semicolon or a zero byte.
 pub(super) fn is_unambiguous(path: &str) -> bool {
     path.split('/').all(|segment| {
         let decoded = percent_decode_str(segment).collect::<Vec<u8>>();

@@ -270,18 +270,12 @@ async fn each_failure_of_a_receiver_has_its_result() {
     assert!(result.starts_with("again: cannot establish TLS with 127.0.0.1:PORT/hook"), "{result}");
 }
 
-#[tokio::test]
-async fn a_receiver_that_hangs_is_given_up_after_the_timeout() {
+#[tokio::test(start_paused = true)]
+async fn a_try_ends_if_the_receiver_does_not_answer() {
     let receiver = Receiver::start(Behavior::Hang).await;
-    let limit = Duration::from_millis(300);
-    let webhook = webhook(transport(), "http://127.0.0.1:*").timeout(limit);
+    let webhook = webhook(transport(), "http://127.0.0.1:*");
     let result = describe(&webhook, &receiver.url("127.0.0.1")).await;
-    // On a busy machine, opening the connection may take the whole time.
-    let expected = [
-        "again: 127.0.0.1:PORT/hook did not answer within 300ms",
-        "again: timed out connecting to 127.0.0.1:PORT/hook",
-    ];
-    assert!(expected.contains(&&*result), "{result}");
+    assert_eq!(result, "again: 127.0.0.1:PORT/hook did not answer within 20s");
 }
 
 #[tokio::test]
