@@ -1,128 +1,18 @@
 //! Tests tries with receivers on loopback that fail in several ways, and with names that resolve to
 //! addresses that are not allowed.
 
-use std::{
-    collections::VecDeque,
-    io,
-    net::SocketAddr,
-    sync::{Mutex, MutexGuard},
-};
+mod receiver;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use std::{collections::VecDeque, io, net::SocketAddr, sync::Mutex};
+
 use job_sim::{Plan, Sim, SimServer, TimeSource};
 use job_transport::hyper::{Proxy, TlsConfig, TlsProvider};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-};
+use receiver::{Behavior, Received, Receiver};
 
 use super::*;
 
 const KEY: &str = "whsec_c2l4dGVlbiBieXRlcyB0d2ljZSBpcyB0aGlydHktdHdv";
 const OTHER_KEY: &str = "YW5vdGhlciBrZXkgb2YgdHdlbnR5LWZvdXIgYnl0ZXM=";
-
-/// What a receiver does after it has read a request.
-#[derive(Clone, Copy)]
-enum Behavior {
-    Reply(&'static str),
-    /// Sends this head, and then a body without an end.
-    Endless(&'static str),
-    Hang,
-    Close,
-}
-
-/// A request as a receiver got it.
-struct Received {
-    request_line: String,
-    headers: HeaderMap,
-    body: Vec<u8>,
-}
-
-/// A receiver on loopback.
-#[derive(Clone)]
-struct Receiver {
-    address: SocketAddr,
-    received: Arc<Mutex<Vec<Received>>>,
-}
-
-impl Receiver {
-    async fn start(behavior: Behavior) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let receiver = Self { address: listener.local_addr().unwrap(), received: Arc::default() };
-        let serving = receiver.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let receiver = serving.clone();
-                // A client may close the connection at any time.
-                tokio::spawn(async move { receiver.serve(stream, behavior).await });
-            }
-        });
-        receiver
-    }
-
-    async fn serve(self, mut stream: TcpStream, behavior: Behavior) -> io::Result<()> {
-        let received = read_request(&mut stream).await?;
-        self.received().push(received);
-        match behavior {
-            Behavior::Reply(reply) => stream.write_all(reply.as_bytes()).await,
-            Behavior::Endless(head) => {
-                stream.write_all(head.as_bytes()).await?;
-                loop {
-                    stream.write_all(b"400\r\n").await?;
-                    stream.write_all(&[b'x'; 0x400]).await?;
-                    stream.write_all(b"\r\n").await?;
-                }
-            }
-            // Completes when the client gives up.
-            Behavior::Hang => stream.read(&mut [0]).await.map(drop),
-            Behavior::Close => Ok(()),
-        }
-    }
-
-    fn received(&self) -> MutexGuard<'_, Vec<Received>> {
-        self.received.lock().unwrap()
-    }
-
-    /// Returns a URL of the receiver, with this host instead of its address.
-    fn url(&self, host: &str) -> String {
-        format!("http://{host}:{}/hook?token=secret", self.address.port())
-    }
-}
-
-/// Reads a request with a `Content-Length`, or one without a body. The first bytes of a TLS
-/// handshake are a request without headers.
-async fn read_request(stream: &mut TcpStream) -> io::Result<Received> {
-    let mut bytes = Vec::new();
-    let end = loop {
-        if stream.read_buf(&mut bytes).await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        if bytes[0] == 0x16 {
-            let (request_line, headers) = ("TLS".into(), HeaderMap::new());
-            return Ok(Received { request_line, headers, body: Vec::new() });
-        }
-        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
-            break end;
-        }
-    };
-    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-    let mut lines = head.lines();
-    let request_line = lines.next().unwrap_or_default().to_owned();
-    let headers: HeaderMap = lines
-        .filter_map(|line| line.split_once(": "))
-        .map(|(name, value)| {
-            (name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap())
-        })
-        .collect();
-    let len = headers.get("content-length").map_or(0, |len| len.to_str().unwrap().parse().unwrap());
-    let mut body = bytes.split_off(end + 4);
-    while body.len() < len {
-        if stream.read_buf(&mut body).await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-    Ok(Received { request_line, headers, body })
-}
 
 /// Returns scripted addresses, the next ones at each lookup, and counts the lookups.
 #[derive(Default)]
