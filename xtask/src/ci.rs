@@ -36,7 +36,7 @@ const RING: &[&str] = &["-p", "job-transport", "--no-default-features", "--featu
 
 /// External programs that some tests use, each with arguments that only check that it runs. The
 /// tests skip themselves if the program is missing.
-const EXTERNAL_TOOLS: [(&str, &[&str]); 8] = [
+const EXTERNAL_TOOLS: [(&str, &[&str]); 10] = [
     ("nginx", &["-v"]),
     ("mitmdump", &["--version"]),
     ("faketime", &["--version"]),
@@ -45,6 +45,8 @@ const EXTERNAL_TOOLS: [(&str, &[&str]); 8] = [
     ("chromium", &["--version"]),
     ("curl", &["--version"]),
     ("jq", &["--version"]),
+    ("zsh", &["--version"]),
+    ("fish", &["--version"]),
 ];
 
 /// Runs every step, and with `long` also the slow tests. The last lines list what passed, what was
