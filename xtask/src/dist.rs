@@ -25,6 +25,9 @@ use crate::cargo::{output, root};
 /// The version of all crates, and therefore of the packages.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// The folder for the packages. `cargo package` uses `target/package`.
+const PACKAGES: &str = "target/dist-packages";
+
 /// The name of the command.
 const COMMAND: &str = "cce-job";
 
@@ -108,7 +111,7 @@ pub(crate) fn run(check: bool) -> ExitCode {
     }
     match result {
         Ok(()) => {
-            println!("dist: the packages are in target/package");
+            println!("dist: the packages are in {PACKAGES}");
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -124,7 +127,7 @@ impl Release {
         let source = root().canonicalize()?;
         Ok(Self {
             target: source.join("target"),
-            packages: source.join("target/package"),
+            packages: source.join(PACKAGES),
             cargo_home: cargo_home(),
             triple: host_target()?,
             time: release_time(&source)?,
@@ -135,7 +138,7 @@ impl Release {
 
     /// Compiles the command, makes each package, and writes the checksums.
     fn make(&self, report: &mut Report) -> io::Result<()> {
-        fs::create_dir_all(&self.packages)?;
+        empty(&self.packages)?;
         let (compiled, time) = timed(|| build::compile(self));
         report.made.push((self.binary(), time));
         report.skipped.extend(compiled?);
@@ -170,8 +173,12 @@ impl Release {
 
     /// The name of the archive without its extension, and of the folder in it. The templates for
     /// `cargo binstall` in the manifest of `job-cli` expand to the same names.
+    ///
+    /// It ends with `-local` if the command needs the glibc of this machine, so that such an archive
+    /// is not published by mistake.
     fn name(&self) -> String {
-        format!("{COMMAND}-{VERSION}-{}", self.triple)
+        let is_local = self.architecture().is_ok() && self.python.is_err();
+        format!("{COMMAND}-{VERSION}-{}{}", self.triple, if is_local { "-local" } else { "" })
     }
 
     /// The target's name in Debian packages and container images, if packages for it are made.
@@ -272,7 +279,7 @@ fn example(triple: &str) -> Release {
         cargo_home: "/home/.cargo".into(),
         triple: triple.into(),
         time: 1_796_000_000,
-        python: Err("no Python".into()),
+        python: Ok("/tools".into()),
     }
 }
 
@@ -290,6 +297,21 @@ mod tests {
             ("x86_64-pc-windows-msvc", None),
         ] {
             assert_eq!(example(triple).architecture().ok(), expected, "{triple}");
+        }
+    }
+
+    #[test]
+    fn a_command_for_the_glibc_of_this_machine_is_named_local() {
+        for (triple, has_python, expected) in [
+            ("x86_64-unknown-linux-gnu", true, "x86_64-unknown-linux-gnu"),
+            ("x86_64-unknown-linux-gnu", false, "x86_64-unknown-linux-gnu-local"),
+            ("aarch64-apple-darwin", false, "aarch64-apple-darwin"),
+        ] {
+            let mut release = example(triple);
+            if !has_python {
+                release.python = Err("no Python".into());
+            }
+            assert_eq!(release.name(), format!("{COMMAND}-{VERSION}-{expected}"));
         }
     }
 

@@ -49,8 +49,8 @@ Tasks:
                  [default: --seeds 0..20 --hours 2]
   soak           Poll a local server 100,000 times, and start and drop 1,000 fleets of 10 waits;
                  fails if memory, descriptors or tasks grow (a few minutes, needs Linux)
-  dist [--check] Build the packages of a release in target/package: an archive, a Debian package, a
-                 Python wheel, a container image, a bill of materials and checksums. Lists what it
+  dist [--check] Build the packages of a release in target/dist-packages: an archive, a Debian
+                 package, a Python wheel, a container image, a bill of materials and checksums. Lists what it
                  skips because a tool is missing; fails if the command is larger than 13 MiB.
                  --check: build them again in other folders, which must give equal bytes, install
                  each one and run `cce-job demo` (ten minutes or more, needs Linux)

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io,
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -17,7 +17,7 @@ const COPIED_FILES: [&str; 4] =
 
 /// Packs the archive.
 pub(super) fn make(release: &Release) -> Result<PathBuf, NotMade> {
-    let folder = release.packages.join(release.name());
+    let folder = release.built().join("archive");
     empty(&folder)?;
     let copied = COPIED_FILES.iter().map(|file| release.source.join(file));
     for file in copied.chain([release.binary()]) {
@@ -30,24 +30,25 @@ pub(super) fn make(release: &Release) -> Result<PathBuf, NotMade> {
         }
     }
     let archive = release.packages.join(format!("{}.tar.gz", release.name()));
-    pack(&folder, &archive, &release.binary(), release.time)?;
+    let gzip = GzEncoder::new(File::create(&archive)?, Compression::best());
+    pack(release, &folder, Path::new(&release.name()), gzip)?.finish()?.sync_all()?;
     Ok(archive)
 }
 
-/// Packs a folder. The same files always produce the same bytes. Files with the name of `command` can
-/// be executed.
-fn pack(folder: &Path, archive: &Path, command: &Path, time: i64) -> io::Result<()> {
-    let mut tar = Builder::new(GzEncoder::new(File::create(archive)?, Compression::best()));
-    let top = Path::new(folder.file_name().unwrap_or_default());
+/// Writes the files of a folder as a tar archive, in which they are in the folder `top`. The same files
+/// always produce the same bytes. The command can be executed.
+pub(super) fn pack<W: Write>(release: &Release, folder: &Path, top: &Path, to: W) -> io::Result<W> {
+    let mut tar = Builder::new(to);
+    let command = release.binary();
     for file in files(folder)? {
         let mut header = Header::new_gnu();
         header.set_mode(if file.file_name() == command.file_name() { 0o755 } else { 0o644 });
         header.set_size(fs::metadata(&file)?.len());
-        header.set_mtime(time.unsigned_abs());
+        header.set_mtime(release.time.unsigned_abs());
         let within = top.join(file.strip_prefix(folder).unwrap_or(&file));
         tar.append_data(&mut header, within, File::open(&file)?)?;
     }
-    tar.into_inner()?.finish()?.sync_all()
+    tar.into_inner()
 }
 
 /// Returns all files below a folder, sorted by path.
@@ -63,13 +64,12 @@ pub(super) fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
-    use flate2::read::GzDecoder;
     use tar::Archive;
 
     use super::*;
     use crate::dist::{COMMAND, VERSION, example};
 
-    /// What `cargo binstall` puts into the templates, apart from the repository.
+    /// Fills the placeholders of a template for `cargo binstall`, except that of the repository.
     fn expand(template: &str, triple: &str) -> String {
         [("version", VERSION), ("target", triple), ("bin", COMMAND), ("binary-ext", "")]
             .iter()
@@ -100,19 +100,18 @@ mod tests {
         for (place, names) in
             [("a", ["cce-job", "man/x.1", "README.md"]), ("b", ["README.md", "man/x.1", "cce-job"])]
         {
-            let files = folder.join(place).join("cce-job-1.0");
+            let files = folder.join(place);
             fs::create_dir_all(files.join("man")).unwrap();
             for name in names {
                 fs::write(files.join(name), name).unwrap();
             }
-            let archive = folder.join(place).join("cce-job-1.0.tar.gz");
-            pack(&files, &archive, Path::new("cce-job"), 1_796_000_000).unwrap();
-            archives.push(fs::read(&archive).unwrap());
+            let release = example("x86_64-unknown-linux-gnu");
+            archives.push(pack(&release, &files, Path::new("cce-job-1.0"), Vec::new()).unwrap());
         }
         fs::remove_dir_all(&folder).unwrap();
         assert_eq!(archives[0], archives[1]);
 
-        let mut archive = Archive::new(GzDecoder::new(&archives[0][..]));
+        let mut archive = Archive::new(&archives[0][..]);
         let entries = archive.entries().unwrap().map(|entry| {
             let entry = entry.unwrap();
             let path = entry.path().unwrap().display().to_string();

@@ -21,7 +21,7 @@ pub(super) const COMPLETIONS: [(&str, &str); 5] = [
     ("zsh", "_cce-job"),
 ];
 
-/// Compiles the command and checks it. Returns what was left out because a tool is missing.
+/// Compiles the command and checks it. Returns which steps were skipped because a tool is missing.
 pub(super) fn compile(release: &Release) -> io::Result<Vec<String>> {
     println!("== command");
     let mut skipped = Vec::new();
@@ -34,8 +34,8 @@ pub(super) fn compile(release: &Release) -> io::Result<Vec<String>> {
             run(reproducible(release, &mut build))?;
             if let Some(Err(reason)) = without {
                 skipped.push(format!(
-                    "the build for glibc {}.{}, so the command needs the glibc of this machine: \
-                     {reason}",
+                    "the build for glibc {}.{}, so the command needs the glibc of this machine, and \
+                     the names of the packages end with `-local`: {reason}",
                     GLIBC.0, GLIBC.1
                 ));
             }
@@ -61,8 +61,8 @@ fn check_size(binary: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Sets what a build and the packers need, so that two builds of one commit give the same bytes: the
-/// time, and names in place of this machine's folders.
+/// Sets the environment with which two builds of one commit give the same bytes: the time, and names
+/// that replace the folders of this machine.
 pub(super) fn reproducible<'a>(release: &Release, command: &'a mut Command) -> &'a mut Command {
     let folders = [(&release.source, "/cce-jobs"), (&release.cargo_home, "/cargo")];
     let rust = folders.map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()));
@@ -80,8 +80,8 @@ pub(super) fn reproducible<'a>(release: &Release, command: &'a mut Command) -> &
         .env("SOURCE_DATE_EPOCH", release.time.to_string())
 }
 
-/// Writes the completions, the manual pages and Debian's files beside the command, from where the packers
-/// take them.
+/// Writes the completions, the manual pages and Debian's files to the folder of the command, where the
+/// next steps expect them.
 pub(super) fn stage(release: &Release) -> io::Result<()> {
     let (binary, built) = (release.binary(), release.built());
     let (completions, man) = (built.join("completions"), built.join("man"));
@@ -186,7 +186,7 @@ DYNAMIC SYMBOL TABLE:
     }
 
     #[test]
-    fn flags_name_no_folder_of_this_machine_as_a_result() {
+    fn compiler_flags_replace_the_folders_of_this_machine() {
         let mut command = Command::new("cargo");
         reproducible(&super::super::example("x86_64-unknown-linux-gnu"), &mut command);
         let value = |name: &str| {

@@ -10,10 +10,8 @@ use std::{
     process::Command,
 };
 
-use tar::{Builder, Header};
-
 use self::layer::Layer;
-use super::{COMMAND, NotMade, Release, VERSION, archive::files, empty, mebibytes, rfc3339, tools};
+use super::{COMMAND, NotMade, Release, VERSION, archive::pack, empty, mebibytes, rfc3339, tools};
 use crate::cargo::run;
 
 /// The maximum size of the image in bytes, compressed.
@@ -49,7 +47,8 @@ pub(super) fn make(release: &Release) -> Result<PathBuf, NotMade> {
     let layout = folder.join("layout");
     write_layout(&layout, &tar, architecture, &rfc3339(release.time))?;
     let image = release.packages.join(format!("{}.oci.tar", release.name()));
-    pack(&layout, &image, release.time)?;
+    // Tools for images read this file as `oci-archive`.
+    pack(release, &layout, Path::new(""), File::create(&image)?)?.sync_all()?;
     let size = fs::metadata(&image)?.len();
     if size > MAX_IMAGE_SIZE {
         let message =
@@ -91,21 +90,4 @@ fn write_layout(layout: &Path, layer: &Path, architecture: &str, time: &str) -> 
     }
     run(&mut config)?;
     run(umoci(&["gc", "--layout"]).arg(layout))
-}
-
-/// Packs a layout into one file, which tools for images read as `oci-archive`.
-fn pack(layout: &Path, image: &Path, time: i64) -> io::Result<()> {
-    let mut tar = Builder::new(File::create(image)?);
-    for file in files(layout)? {
-        let mut header = Header::new_gnu();
-        header.set_mode(0o644);
-        header.set_size(fs::metadata(&file)?.len());
-        header.set_mtime(time.unsigned_abs());
-        tar.append_data(
-            &mut header,
-            file.strip_prefix(layout).unwrap_or(&file),
-            File::open(&file)?,
-        )?;
-    }
-    tar.into_inner()?.sync_all()
 }
