@@ -50,7 +50,7 @@ pub(super) fn run(release: &Release, report: &mut Report) -> io::Result<()> {
 /// Checks one package.
 type Check = fn(&Package<'_>, &mut Report) -> io::Result<()>;
 
-/// The kinds of packages, the ends of their names, and their checks.
+/// The kinds of packages, the suffixes of their names, and their checks.
 const CHECKS: [(&str, &str, Check); 5] = [
     ("archive", ".tar.gz", archive),
     ("Debian package", ".deb", deb),
@@ -68,7 +68,7 @@ struct Package<'a> {
 }
 
 impl Report {
-    /// The package whose name has this end.
+    /// Returns the package whose name ends with `suffix`.
     fn package(&self, suffix: &str) -> Option<PathBuf> {
         let mut packages = self.made.iter().map(|(package, _)| package);
         packages.find(|path| path.to_string_lossy().ends_with(suffix)).cloned()
@@ -89,6 +89,10 @@ fn archive(package: &Package<'_>, report: &mut Report) -> io::Result<()> {
 
 /// Installs the package in a folder with an empty database of dpkg, and removes it.
 fn deb(package: &Package<'_>, report: &mut Report) -> io::Result<()> {
+    if !tools::has("dpkg") {
+        report.skip("the check of the Debian package", "needs the Debian package dpkg");
+        return Ok(());
+    }
     let root = package.folder.join("root");
     let database = root.join("var/lib/dpkg");
     for folder in ["info", "updates", "triggers"] {
@@ -107,7 +111,8 @@ fn deb(package: &Package<'_>, report: &mut Report) -> io::Result<()> {
     lintian(package.file, report)
 }
 
-/// dpkg in a user namespace, in which it may set the owners of files even if root did not start it.
+/// Returns a command that runs dpkg in a user namespace, in which it can set the owners of files without
+/// being root.
 fn dpkg(root: &Path) -> Command {
     let mut dpkg = Command::new("unshare");
     dpkg.args(["--map-root-user", "dpkg", "--log=/dev/null", "--root"]).arg(root);
@@ -136,15 +141,17 @@ fn installed_texts(share: &Path) -> io::Result<()> {
     run_command(Command::new("bash").args(["-c", &load]).stdout(Stdio::null()))
 }
 
-/// lintian may print nothing. The package has no overrides.
+/// Runs lintian, which must print nothing. `packaging/lintian-overrides` lists the exceptions.
 fn lintian(package: &Path, report: &mut Report) -> io::Result<()> {
     if !tools::has("lintian") {
         report.skip("lintian", "needs the Debian package lintian");
         return Ok(());
     }
-    let findings = output(Command::new("lintian").arg("--allow-root").arg(package))?;
-    if !findings.trim().is_empty() {
-        return Err(io::Error::other(format!("lintian found:\n{findings}")));
+    // It fails if it finds errors, which it prints.
+    let output = Command::new("lintian").arg("--allow-root").arg(package).output()?;
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    if !output.status.success() || !text.trim().is_empty() {
+        return Err(io::Error::other(format!("lintian: {}\n{text}", output.status)));
     }
     report.pass("Debian package: lintian finds nothing");
     Ok(())

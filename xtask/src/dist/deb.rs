@@ -11,7 +11,7 @@ use flate2::{Compression, write::GzEncoder};
 use super::{COMMAND, NotMade, Release, VERSION, archive::files, build::reproducible, empty};
 use crate::cargo::{cargo, has_subcommand, run};
 
-/// Makes the package from the compiled command. A command for the glibc of this machine is not packed,
+/// Makes the package from the compiled command. Skips a command that needs the glibc of this machine,
 /// because the package states glibc 2.17.
 pub(super) fn make(release: &Release) -> Result<PathBuf, NotMade> {
     let package = release.packages.join(file_name(release.architecture()?));
@@ -43,8 +43,8 @@ pub(super) fn stage(folder: &Path, man: &Path, time: i64) -> io::Result<()> {
     fs::write(folder.join("changelog.Debian.gz"), gzip(changelog(time).as_bytes())?)
 }
 
-/// Compresses bytes. The result has neither a name nor a time, and no version of Debian's tools is
-/// involved.
+/// Compresses bytes with gzip. The header contains no file name and no time, so equal bytes give equal
+/// results.
 fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
     gzip.write_all(bytes)?;
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn the_changelog_has_debians_form() {
+    fn the_changelog_has_the_format_of_debian() {
         assert_eq!(
             changelog(1_796_066_508),
             format!(

@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn dependencies_follow_the_depth() {
+    fn dependencies_are_read_from_the_depth() {
         let command = "pkg:cargo/job-cli@0.1.0";
         let bytes = "pkg:cargo/bytes@1.12.2";
         let (macros, zlib) = ("pkg:cargo/macros@2.0.0", "pkg:cargo/zlib@0.1.0%2B1.3");
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_is_described_without_chance() {
+    fn the_description_of_the_command_is_reproducible() {
         let bill = bill();
         assert_eq!(bill["metadata"]["timestamp"], "2026-11-30T19:21:48Z");
         assert_eq!(bill["metadata"]["component"]["hashes"][0]["content"], "c0de");
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_are_not_understood_are_errors() {
+    fn invalid_lines_are_errors() {
         for line in
             ["", "1|bytes v1|MIT||", "0|bytes 1|MIT||", "0|bytes v1|MIT", "x|bytes v1|MIT||"]
         {

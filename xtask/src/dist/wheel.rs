@@ -9,9 +9,9 @@ use std::{
 use super::{NotMade, Release, archive::files, build::GLIBC, build::reproducible, empty};
 use crate::cargo::run;
 
-/// Compiles the command and packs it as a wheel. maturin's `--zig` is cargo-zigbuild as a library. It is
-/// not called as a program first, because cargo would then compile every crate again for maturin: the
-/// linker has another path.
+/// Compiles the command and packs it as a wheel. With `--zig`, maturin uses cargo-zigbuild as a library.
+/// `cargo zigbuild` does not compile the command first, because its linker has another path, and maturin
+/// would then compile every crate again.
 pub(super) fn compile(release: &Release, commands: &Path) -> io::Result<()> {
     empty(&folder(release))?;
     let mut maturin = Command::new(commands.join("maturin"));
@@ -33,7 +33,7 @@ pub(super) fn make(release: &Release) -> Result<PathBuf, NotMade> {
     Ok(copy)
 }
 
-/// Where maturin puts the wheel. pip reads from its name which machines it is for.
+/// The folder in which maturin writes the wheel.
 fn folder(release: &Release) -> PathBuf {
     release.built().join("wheel")
 }

@@ -19,7 +19,7 @@ use crate::{
 /// The packages of Debian in the image.
 const PACKAGES: [&str; 3] = ["libc6", "libgcc-s1", "ca-certificates"];
 
-/// Where the C library and TLS libraries look for the certificates.
+/// The file with all certificates, at the path where TLS libraries read it.
 const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
 
 /// The small files of the image.
@@ -170,8 +170,8 @@ impl Layer {
     }
 }
 
-/// Returns where a file of a Debian package is in the image: libraries in `usr/lib`, as in all newer
-/// releases of Debian, licenses, and certificates, which become one file. Other files are left out.
+/// Returns the path in the image of a file of a Debian package, or `None` if the image does not contain
+/// it. The image has libraries, in `usr/lib` as in newer releases of Debian, licenses, and certificates.
 fn place(path: &str) -> Option<String> {
     let path = path.strip_prefix("./").unwrap_or(path).trim_end_matches('/');
     let path = if path.starts_with("lib") { format!("usr/{path}") } else { path.into() };
@@ -191,9 +191,7 @@ fn license_of(package: &str) -> String {
 /// checks their signatures.
 fn download(folder: &Path, packages: &[&str]) -> io::Result<()> {
     run(Command::new("apt-get").args(["-qq", "download"]).args(packages).current_dir(folder))
-        .map_err(|error| {
-            io::Error::other(format!("{error}; `apt-get update` reads the lists of packages"))
-        })
+        .map_err(|error| io::Error::other(format!("{error}; run `apt-get update` first")))
 }
 
 #[cfg(test)]
