@@ -22,14 +22,18 @@ use pty_process::{
 use tokio::task::spawn_blocking;
 use vt100::{Parser, Screen};
 
-/// The size of the terminal. The width is enough for the longest row of the tree.
+/// The size of the terminal. The width is enough for the result of the job that ends first.
 const ROWS: u16 = 24;
-const COLUMNS: u16 = 96;
+const COLUMNS: u16 = 104;
 
-/// The texts that the recorded screen has: one job has ended, one step has failed, and others are
-/// running.
-const EXPECTED_TEXTS: [&str; 4] =
-    ["1 of 3 jobs ended", "InstallMaster Running", "InstallNode Failed", "InstallNode Running"];
+/// The rows of the recorded screen, each with the texts in it: one job has ended, one step has failed,
+/// and others are running.
+const EXPECTED_ROWS: [[&str; 2]; 4] = [
+    ["1 of 3 jobs ended", "Running"],
+    ["InstallMaster", "Running"],
+    ["InstallNode", "Failed"],
+    ["InstallNode", "Running"],
+];
 
 const FAILURE_REASON: &str = "cloud-init ended with exit status 1";
 
@@ -91,8 +95,11 @@ pub(crate) async fn record(command: &Path) -> anyhow::Result<Recording> {
 /// and the deletion of a node.
 fn plans() -> [Plan; 3] {
     [
-        Plan::create_cluster().slower(18),
+        Plan::create_cluster()
+            .with_cluster("4d1ecb2c-229a-11e8-9c75-0255ac100ceb", "prod")
+            .slower(18),
         Plan::scale_up_cluster(3)
+            .with_cluster("5e2fdc3d-229a-11e8-9c75-0255ac100ceb", "staging")
             .slower(30)
             .with_random_durations(NODES_SEED)
             .with_failure(FAILURE_REASON),
@@ -125,7 +132,7 @@ fn history() -> History {
     history
 }
 
-/// Runs the command to its end, and returns the first screen with the expected texts.
+/// Runs the command to its end, and returns the first screen with the expected rows.
 fn run(command: Command) -> anyhow::Result<Screen> {
     let (mut pty, pts) = open()?;
     pty.resize(Size::new(ROWS, COLUMNS))?;
@@ -138,12 +145,16 @@ fn run(command: Command) -> anyhow::Result<Screen> {
         parser.process(&bytes[..read]);
         let screen = parser.screen();
         let text = screen.contents();
-        if recorded.is_none() && EXPECTED_TEXTS.iter().all(|expected| text.contains(expected)) {
+        let has_row = |expected: &[&str; 2]| {
+            text.lines().any(|row| expected.iter().all(|part| row.contains(part)))
+        };
+        if recorded.is_none() && EXPECTED_ROWS.iter().all(has_row) {
             recorded = Some(screen.clone());
         }
     }
     let last = parser.screen().contents();
     let code = child.wait()?.code();
     ensure!(code == Some(JOB_FAILED), "the command ended with exit code {code:?}:\n{last}");
-    recorded.with_context(|| format!("the screen never had all of {EXPECTED_TEXTS:?}:\n{last}"))
+    recorded
+        .with_context(|| format!("the screen never had all of the rows {EXPECTED_ROWS:?}:\n{last}"))
 }

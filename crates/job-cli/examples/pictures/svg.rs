@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use vt100::{Cell, Color, Screen};
 
-const WIDTH: u32 = 800;
+const WIDTH: u32 = 860;
 const FONT_SIZE: f64 = 13.0;
 const CELL_WIDTH: f64 = 7.8;
 const LINE_HEIGHT: f64 = 21.0;
