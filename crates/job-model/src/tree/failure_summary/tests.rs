@@ -5,8 +5,11 @@ use alloc::{format, string::ToString, vec};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::*;
-use crate::testing::{job, node, trees};
+use super::{failed_steps::NODE_TYPES, *};
+use crate::{
+    job::Phase,
+    testing::{job, node, trees},
+};
 
 /// Creates a step with a name and a reason.
 fn step(job_type: &str, name: &str, phase: &str, reason: &str, sub_jobs: &[Value]) -> Value {
