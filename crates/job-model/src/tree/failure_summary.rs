@@ -4,6 +4,7 @@ mod failed_steps;
 
 use alloc::{
     collections::BTreeMap,
+    format,
     string::{String, ToString},
     vec::Vec,
 };
@@ -15,7 +16,7 @@ use self::failed_steps::{FailedJob, Steps};
 use super::summary::shortened;
 use crate::{
     job::Job,
-    printable::{Escaped, Quoted, pad},
+    printable::{Escaped, Quoted},
 };
 
 /// How many steps of a job failed, and each distinct reason once.
@@ -31,17 +32,17 @@ use crate::{
 ///
 /// Everything that belongs to one node counts as one step: the first job from the top with the type
 /// `CreateNode`, `InstallNode`, `DeleteNode` or `RemoveNode`, other than the top-level job, and all
-/// jobs below it. If several jobs of a node failed, the deepest decides, and the first with a reason of
-/// several equally deep. Outside of nodes, each job without sub-jobs is a step, except below a step
-/// that has failed.
+/// jobs below it. If several jobs of a node failed, the reason is that of the deepest one. If several
+/// are equally deep, it is that of the first one with a reason. Outside of nodes, each job without
+/// sub-jobs is a step, except below a step that has failed.
 ///
-/// If all failed steps belong to nodes, the counts are those of the nodes ([`StepKind::Node`]). The
-/// number of failed steps is always the sum of the counts of all reasons.
+/// If all failed steps belong to nodes, only nodes are counted ([`StepKind::Node`]). The number of
+/// failed steps is always the sum of the counts of all reasons.
 ///
 /// # Limits
 ///
-/// At most 10 reasons with 5 names each are kept, and at most 1 KiB of each text. The numbers of
-/// those that are not kept are known.
+/// At most 10 reasons with 5 names each are kept, and at most 1 KiB of each text. The reasons and
+/// steps that are left out are still counted.
 ///
 /// ```
 /// use job_model::Job;
@@ -68,7 +69,7 @@ use crate::{
 pub struct FailureSummary {
     /// The type of the top-level job, or its uid, or `job`.
     pub job_type: String,
-    /// The name of the top-level job's resource.
+    /// The name of the top-level job's resource, or `None` if it has none.
     pub name: Option<String>,
     /// What the steps are.
     pub kind: StepKind,
@@ -82,7 +83,7 @@ pub struct FailureSummary {
     pub reasons: Vec<FailureReason>,
     /// The number of distinct reasons that are not in the list.
     pub more_reasons: usize,
-    /// The number of failed steps with these reasons.
+    /// The number of failed steps whose reasons are not in the list.
     pub more_failed: usize,
 }
 
@@ -140,99 +141,63 @@ impl FailureSummary {
     /// Returns the counts and the kind, such as `3 of 200 nodes`.
     #[must_use]
     pub fn counts(&self) -> String {
-        alloc::format!("{} of {} {}", self.failed, self.total, self.kind.plural())
+        format!("{} of {} {}", self.failed, self.total, self.kind.plural())
     }
 
     /// Returns the type and the name of the job and the counts, without the reasons, such as
     /// `ScaleupCluster: 3 of 200 nodes failed`.
     #[must_use]
     pub fn headline(&self) -> String {
-        Headline(self).to_string()
+        let name =
+            self.name.as_deref().map_or_else(String::new, |name| format!(" {}", Escaped(name)));
+        format!("{}{name}: {} failed", Escaped(&self.job_type), self.counts())
     }
 
-    /// Returns the rest of the summary: one line for each reason with its names, and one for the
-    /// reasons that are not in the list. There are at most 11 lines.
+    /// Returns a line for each reason with its names, and one with the number of the reasons that are
+    /// not in the list. There are at most 11 lines.
     pub fn reason_lines(&self) -> impl Iterator<Item = String> {
-        let more = MoreReasons(self);
-        let more = (self.more_reasons > 0).then(|| more.to_string());
+        let more = (self.more_reasons > 0).then(|| {
+            let plural = if self.more_reasons == 1 { "" } else { "s" };
+            let steps = match (self.more_failed, self.kind) {
+                (1, StepKind::Step) => "step",
+                (1, StepKind::Node) => "node",
+                (_, kind) => kind.plural(),
+            };
+            format!("and {} more reason{plural} ({} {steps})", self.more_reasons, self.more_failed)
+        });
         self.reasons.iter().map(FailureReason::to_string).chain(more)
     }
 }
 
-/// Displays the summary as one line.
+/// Displays the headline and the reasons as one line.
 impl fmt::Display for FailureSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        pad(f, format_args!("{}", Line(self)))
+        let mut line = self.headline();
+        for (index, reason) in self.reason_lines().enumerate() {
+            line += if index == 0 { ": " } else { "; " };
+            line += &reason;
+        }
+        f.pad(&line)
     }
 }
 
 /// Displays the reason and the names, such as `"sold out" (pool-1, pool-2 and 17 more)`.
 impl fmt::Display for FailureReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        pad(f, format_args!("{}", ReasonLine(self)))
-    }
-}
-
-/// Displays a summary without a width.
-struct Line<'a>(&'a FailureSummary);
-
-impl fmt::Display for Line<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let summary = self.0;
-        write!(f, "{}", Headline(summary))?;
-        for (index, reason) in summary.reasons.iter().enumerate() {
-            write!(f, "{}{}", if index == 0 { ": " } else { "; " }, ReasonLine(reason))?;
+        let Self { reason, count, names } = self;
+        let mut line = match reason {
+            Some(reason) => Quoted(reason).to_string(),
+            None => "no reason given".into(),
+        };
+        if !names.is_empty() {
+            let shown: Vec<String> = names.iter().map(|name| Escaped(name).to_string()).collect();
+            let more = match count.saturating_sub(names.len()) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            line += &format!(" ({}{more})", shown.join(", "));
         }
-        match summary.more_reasons {
-            0 => Ok(()),
-            _ => write!(f, "; {}", MoreReasons(summary)),
-        }
-    }
-}
-
-/// Displays the job and the counts.
-struct Headline<'a>(&'a FailureSummary);
-
-impl fmt::Display for Headline<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let FailureSummary { job_type, name, .. } = self.0;
-        write!(f, "{}", Escaped(job_type))?;
-        if let Some(name) = name {
-            write!(f, " {}", Escaped(name))?;
-        }
-        write!(f, ": {} failed", self.0.counts())
-    }
-}
-
-/// Displays the number of the reasons that are not in the list.
-struct MoreReasons<'a>(&'a FailureSummary);
-
-impl fmt::Display for MoreReasons<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let FailureSummary { kind, more_reasons, more_failed, .. } = self.0;
-        let plural = if *more_reasons == 1 { "" } else { "s" };
-        write!(f, "and {more_reasons} more reason{plural} ({more_failed} {})", kind.plural())
-    }
-}
-
-/// Displays a reason without a width.
-struct ReasonLine<'a>(&'a FailureReason);
-
-impl fmt::Display for ReasonLine<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let FailureReason { reason, count, names } = self.0;
-        match reason {
-            Some(reason) => write!(f, "{}", Quoted(reason))?,
-            None => f.write_str("no reason given")?,
-        }
-        for (index, name) in names.iter().enumerate() {
-            write!(f, "{}{}", if index == 0 { " (" } else { ", " }, Escaped(name))?;
-        }
-        match (names.len(), count.saturating_sub(names.len())) {
-            (0, _) => Ok(()),
-            (_, 0) => f.write_str(")"),
-            (_, more) => write!(f, " and {more} more)"),
-        }
+        f.pad(&line)
     }
 }
 

@@ -66,7 +66,7 @@ fn failures_are_counted_and_grouped_by_reason() {
             ),
         ),
         (
-            "a node that consists of steps only is no node",
+            "a job for one node: its steps are counted",
             node("CreateNode", "Failed", &[vm.clone(), install.clone()]),
         ),
         (
