@@ -268,8 +268,20 @@ impl Event {
         Self::Phase { label: label.into(), name: None, from, to, change }
     }
 
-    /// Sets the name, if this is a [`Phase`](Self::Phase) or a [`SubJob`](Self::SubJob) event.
-    /// Otherwise changes nothing.
+    /// Creates a [`SubJob`](Self::SubJob) event.
+    #[must_use]
+    pub fn sub_job(
+        path: SubJobPath,
+        label: impl Into<String>,
+        from: Option<Phase>,
+        to: Option<Phase>,
+    ) -> Self {
+        Self::SubJob { path, label: label.into(), name: None, from, to }
+    }
+
+    /// Sets the name of a [`Phase`](Self::Phase) or [`SubJob`](Self::SubJob) event.
+    ///
+    /// Does nothing if this is another event.
     ///
     /// ```
     /// use job_model::{Phase, tree::SubJobPath};
@@ -281,21 +293,10 @@ impl Event {
     /// ```
     #[must_use]
     pub fn with_name(mut self, name: impl Into<String>) -> Self {
-        if let Self::Phase { name: of, .. } | Self::SubJob { name: of, .. } = &mut self {
-            *of = Some(name.into());
+        if let Self::Phase { name: field, .. } | Self::SubJob { name: field, .. } = &mut self {
+            *field = Some(name.into());
         }
         self
-    }
-
-    /// Creates a [`SubJob`](Self::SubJob) event.
-    #[must_use]
-    pub fn sub_job(
-        path: SubJobPath,
-        label: impl Into<String>,
-        from: Option<Phase>,
-        to: Option<Phase>,
-    ) -> Self {
-        Self::SubJob { path, label: label.into(), name: None, from, to }
     }
 
     /// Creates a [`StaleReply`](Self::StaleReply) event.

@@ -101,8 +101,8 @@ fn reduce_status(status: &mut ObjectStatus) {
 /// The maximum length of a text for people, in bytes.
 const MAX_TEXT_LEN: usize = 160;
 
-/// Returns a job with the type, the phase, and what it makes or deletes. With `keeps_steps`, also the
-/// same of its steps.
+/// Returns a job with the type, the phase and the ids of what it makes or deletes. If `keeps_steps`
+/// is set, its steps are kept in the same form.
 fn reduced_job(job: &Job, keeps_steps: bool) -> Job {
     let mut reduced = job.summary();
     if let Some(metadata) = &mut reduced.metadata {

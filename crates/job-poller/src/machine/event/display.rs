@@ -106,7 +106,7 @@ struct Title<'a> {
 impl fmt::Display for Title<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.label.escape_debug())?;
-        // A job without a type has its uid as the label, of which the name is the beginning.
+        // The label of a job without a type is its uid, and its name may be the beginning of that.
         match self.name.as_deref().filter(|name| !self.label.starts_with(name)) {
             Some(name) => write!(f, " {}", name.escape_debug()),
             None => Ok(()),
