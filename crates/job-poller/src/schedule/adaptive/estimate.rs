@@ -10,12 +10,12 @@ use super::{
     counts::StageCounts,
 };
 
-/// What was observed in a stage.
+/// What was observed in a stage, by the time since the stage began.
 #[derive(Clone, Debug)]
 struct Observed {
-    /// For how long jobs were observed, in seconds.
+    /// For how long jobs were observed in each bin, in seconds.
     exposure: Bins,
-    /// Number of jobs that ended.
+    /// Number of jobs that ended in each bin.
     completions: Bins,
     /// Number of jobs that have left the stage.
     jobs: f64,
