@@ -32,7 +32,6 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
-use tracing_subscriber::fmt::MakeWriter;
 
 /// Collects all output.
 #[derive(Clone, Default)]
@@ -69,14 +68,6 @@ impl io::Write for CapturedOutput {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-impl<'w> MakeWriter<'w> for CapturedOutput {
-    type Writer = Self;
-
-    fn make_writer(&'w self) -> Self {
-        self.clone()
     }
 }
 
@@ -136,10 +127,11 @@ fn provider() -> TlsProvider {
 #[tokio::test]
 async fn no_output_contains_a_secret() {
     let shown = CapturedOutput::default();
+    let writer = shown.clone();
     tracing_subscriber::fmt()
         .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
         .with_ansi(false)
-        .with_writer(shown.clone())
+        .with_writer(move || writer.clone())
         .init();
     let hook = shown.clone();
     panic::set_hook(Box::new(move |panic| hook.debug(&panic.to_string())));
