@@ -9,11 +9,12 @@ use crate::printable::pad;
 
 /// Displays a duration for people, such as `13.9s` or `12m 40s`.
 ///
-/// A duration below a minute is displayed in tenths of a second, which are omitted if they are zero.
-/// A longer one is displayed in whole seconds, and one below a tenth of a second in whole
-/// milliseconds. The rest is cut off, so a displayed duration is never longer than the real one.
+/// - Below a tenth of a second: whole milliseconds.
+/// - Below a minute: seconds with one decimal, which is omitted if it is zero.
+/// - Otherwise: hours, minutes and whole seconds.
 ///
-/// All messages of the workspace use this format.
+/// The rest is cut off, so a displayed duration is never longer than the real one. All messages of
+/// the workspace use this format.
 ///
 /// ```
 /// use core::time::Duration;

@@ -42,7 +42,7 @@ pub struct Report<'a> {
     pub outcome: &'static str,
     /// The job's type.
     pub r#type: Option<&'a str>,
-    /// The name of the job's resource.
+    /// The name of the job's resource, if it has one.
     pub name: Option<&'a str>,
     /// The job's phase as last read.
     pub phase: Option<&'a Phase>,
@@ -57,7 +57,7 @@ pub struct Report<'a> {
     /// The step that failed and its reason, if the job failed.
     pub failure: Option<&'a Failure>,
     /// How many steps failed, and each distinct reason with the names of its steps, if the job
-    /// failed. Its size is limited, however many steps failed.
+    /// failed. The size is limited: see [`FailureSummary`].
     pub failures: Option<FailureSummary>,
     /// The error and its causes without the job's id, if the wait stopped before the job ended.
     pub error: Option<String>,

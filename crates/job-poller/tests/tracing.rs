@@ -12,11 +12,7 @@ use job_model::JobId;
 use job_poller::{Fleet, Wait, schedule::Fixed};
 use job_sim::{Plan, Sim, SimTransport, TimeSource};
 use job_transport::Client;
-use tracing_subscriber::{
-    filter::LevelFilter,
-    fmt::{MakeWriter, format::FmtSpan},
-    util::SubscriberInitExt,
-};
+use tracing_subscriber::{filter::LevelFilter, fmt::format::FmtSpan, util::SubscriberInitExt};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -41,23 +37,16 @@ impl io::Write for Log {
     }
 }
 
-impl<'w> MakeWriter<'w> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'w self) -> Self {
-        self.clone()
-    }
-}
-
 impl Log {
     /// Logs all events, and all spans when they begin and end, until the guard is dropped.
     fn install(&self) -> tracing::subscriber::DefaultGuard {
+        let log = self.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(LevelFilter::DEBUG)
             .with_span_events(FmtSpan::NEW | FmtSpan::CLOSE)
             .with_ansi(false)
             .without_time()
-            .with_writer(self.clone())
+            .with_writer(move || log.clone())
             .finish();
         subscriber.set_default()
     }

@@ -8,13 +8,12 @@ use super::Job;
 const SHORT_ID_CHARS: usize = 8;
 
 impl Job {
-    /// Returns the name to show for this job: that of its resource, else a short form of its uid.
+    /// Returns the name of this job's resource, or else the first 8 characters of its uid.
     ///
-    /// The short form is the first 8 characters. Returns `None` if the job has neither, or only
-    /// blank texts. Hundreds of steps of a node pool have the same type, and the name is what
-    /// distinguishes them.
+    /// Returns `None` if the job has neither, or only blank texts. The name distinguishes the steps of
+    /// a node pool: hundreds of them have the same type.
     ///
-    /// The text is the service's. Escape it before you show it
+    /// The text comes from the service. Escape it before you show it
     /// ([`is_unprintable`](crate::is_unprintable)).
     ///
     /// ```

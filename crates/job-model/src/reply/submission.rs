@@ -10,12 +10,21 @@ use crate::{
     reply::service_error::is_spelling_of,
 };
 
-/// The fields that may contain the id, in their order of precedence.
-const JOB_ID_PATHS: [&str; 5] =
-    ["status.jobID", "jobid", "jobID", "status.jobId", "metadata.annotations.jobid"];
+/// The fields that may contain the id of the job, in their order of precedence, and then the fields
+/// that may contain the id of an order.
+const PATHS: [&str; 8] = [
+    "status.jobID",
+    "jobid",
+    "jobID",
+    "status.jobId",
+    "metadata.annotations.jobid",
+    "orderId",
+    "status.orderId",
+    "metadata.annotations.orderId",
+];
 
-/// The fields that may contain the id of an order, which has to be paid before a job begins.
-const ORDER_ID_PATHS: [&str; 3] = ["orderId", "status.orderId", "metadata.annotations.orderId"];
+/// How many of the paths are those of job ids.
+const JOB_ID_PATH_COUNT: usize = 5;
 
 /// The `kind` of a job.
 const JOB_KIND: &str = "Job";
@@ -51,17 +60,17 @@ impl JobId {
     /// # Errors
     ///
     /// Returns an error if the reply is not a JSON object, or has no id, an invalid id, or two
-    /// different ids. A reply with an order instead of a job has an error of its own.
+    /// different ids. If it has the id of an order instead, the error is [`SubmissionError::Order`].
     pub fn from_submission(reply: &[u8]) -> Result<Self, SubmissionError> {
         let (document, _) =
             Document::new(reply, FIELD_NAMES).map_err(SubmissionError::Unreadable)?;
         document.check_object().map_err(SubmissionError::Unreadable)?;
-        let mut found: [PathIds; PATH_COUNT] = Default::default();
-        let paths: Vec<_> = paths().enumerate().collect();
+        let mut found: [PathIds; PATHS.len()] = Default::default();
+        let paths: Vec<_> = PATHS.into_iter().enumerate().collect();
         collect_ids(&mut document.cursor(), &paths, &mut found);
-        let has_order = found[JOB_ID_PATHS.len()..].iter().any(|order| order.first.is_some());
+        let has_order = found[JOB_ID_PATH_COUNT..].iter().any(|order| order.first.is_some());
         let (mut id, mut unusable) = (None, None);
-        for (path, ids) in JOB_ID_PATHS.into_iter().zip(found) {
+        for (path, ids) in PATHS.into_iter().zip(found).take(JOB_ID_PATH_COUNT) {
             unusable = unusable.or(ids.unusable);
             let Some(first) = ids.first else {
                 continue;
@@ -78,14 +87,6 @@ impl JobId {
             (None, None) => read_own_id(reply),
         }
     }
-}
-
-/// The number of paths in [`paths`].
-const PATH_COUNT: usize = JOB_ID_PATHS.len() + ORDER_ID_PATHS.len();
-
-/// Returns the paths of job ids, and then those of orders.
-fn paths() -> impl Iterator<Item = &'static str> {
-    JOB_ID_PATHS.into_iter().chain(ORDER_ID_PATHS)
 }
 
 /// Reads the id of a reply that is a job itself.
@@ -108,21 +109,20 @@ struct PathIds {
     unusable: Option<SubmissionError>,
 }
 
-/// Reads the ids at the paths, in one pass over the next value. Each path is that from this value,
-/// and has the index of its result.
+/// Reads the ids at the paths, in one pass over the next value. The paths begin at this value. The
+/// index of each is that of its result, and of its whole path in [`PATHS`].
 fn collect_ids(cursor: &mut Cursor<'_>, paths: &[(usize, &'static str)], ids: &mut [PathIds]) {
     if !cursor.enter(b'{') {
         cursor.skip();
         return;
     }
     while let Some(Text { text: name, .. }) = cursor.next_name() {
-        // The exact name comes first, so that an error shows it.
+        // `jobid` and `jobID` are spellings of each other, so the exact name is preferred.
         let exact = paths.iter().find(|(_, path)| **path == *name);
-        if let Some((index, path)) =
-            exact.or_else(|| paths.iter().find(|(_, path)| is_spelling_of(&name, path)))
-        {
+        let spelling = || paths.iter().find(|(_, path)| is_spelling_of(&name, path));
+        if let Some((index, _)) = exact.or_else(spelling) {
             let found = &mut ids[*index];
-            match read_id(path, cursor) {
+            match read_id(PATHS[*index], cursor) {
                 Ok(None) => {}
                 Ok(Some(id)) => match &found.first {
                     Some(first) => found.differ |= id != *first,
@@ -204,7 +204,7 @@ impl fmt::Display for SubmissionError {
         match self {
             Self::Unreadable(_) => f.write_str("the reply cannot be read"),
             Self::Absent => {
-                let [first, second, third, fourth, fifth] = JOB_ID_PATHS;
+                let [first, second, third, fourth, fifth, ..] = PATHS;
                 f.write_str("the reply has no job id at ")?;
                 write!(f, "{first}, {second}, {third}, {fourth} or {fifth}")
             }

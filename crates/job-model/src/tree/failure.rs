@@ -48,8 +48,11 @@ pub struct Failure {
     ///
     /// If it has none, this is the reason of the nearest failed job above it that has one.
     pub reason: Option<String>,
-    /// The name of that sub-job: the name of its resource, else that of the nearest job above it
-    /// which has one, except for the top-level job, else the first 8 characters of its uid.
+    /// The name of that sub-job. It is the first of these that exists:
+    ///
+    /// - the name of its resource
+    /// - the name of the resource of the nearest job above it, except for the top-level job
+    /// - the first 8 characters of its uid
     ///
     /// If no sub-job failed, this is the name of the job's own resource.
     pub name: Option<String>,
@@ -102,7 +105,7 @@ impl fmt::Display for Line<'_> {
             let arrow = if level == 0 { "" } else { " > " };
             write!(f, "{arrow}{}", Escaped(step))?;
         }
-        // A step without a type is listed as its uid, of which the name may be the beginning.
+        // A step without a type is listed as its uid, and its name may be the beginning of that.
         let uid = self.0.uid.as_ref().filter(|_| self.0.job_type.is_none());
         let is_new = |name: &&String| !uid.is_some_and(|uid| uid.starts_with(name.as_str()));
         if let Some(name) = self.0.name.as_ref().filter(is_new) {

@@ -1,8 +1,10 @@
 //! Counts the failed steps of a job, and groups them by reason.
 
+mod failed_steps;
+
 use alloc::{
-    borrow::Cow,
     collections::BTreeMap,
+    format,
     string::{String, ToString},
     vec::Vec,
 };
@@ -10,10 +12,11 @@ use core::{cmp::Reverse, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::{failure::step_name, summary::shortened};
+use self::failed_steps::{FailedJob, Steps};
+use super::summary::shortened;
 use crate::{
-    job::{Job, Phase},
-    printable::{Escaped, Quoted, pad},
+    job::Job,
+    printable::{Escaped, Quoted},
 };
 
 /// How many steps of a job failed, and each distinct reason once.
@@ -29,17 +32,17 @@ use crate::{
 ///
 /// Everything that belongs to one node counts as one step: the first job from the top with the type
 /// `CreateNode`, `InstallNode`, `DeleteNode` or `RemoveNode`, other than the top-level job, and all
-/// jobs below it. If several jobs of a node failed, the deepest decides, and the first with a reason of
-/// several equally deep. Outside of nodes, each job without sub-jobs is a step, except below a step
-/// that has failed.
+/// jobs below it. If several jobs of a node failed, the reason is that of the deepest one. If several
+/// are equally deep, it is that of the first one with a reason. Outside of nodes, each job without
+/// sub-jobs is a step, except below a step that has failed.
 ///
-/// If all failed steps belong to nodes, the counts are those of the nodes ([`StepKind::Node`]). The
-/// number of failed steps is always the sum of the counts of all reasons.
+/// If all failed steps belong to nodes, only nodes are counted ([`StepKind::Node`]). The number of
+/// failed steps is always the sum of the counts of all reasons.
 ///
 /// # Limits
 ///
-/// At most 10 reasons with 5 names each are kept, and at most 1 KiB of each text. The numbers of
-/// those that are not kept are known.
+/// At most 10 reasons with 5 names each are kept, and at most 1 KiB of each text. The reasons and
+/// steps that are left out are still counted.
 ///
 /// ```
 /// use job_model::Job;
@@ -66,7 +69,7 @@ use crate::{
 pub struct FailureSummary {
     /// The type of the top-level job, or its uid, or `job`.
     pub job_type: String,
-    /// The name of the top-level job's resource.
+    /// The name of the top-level job's resource, or `None` if it has none.
     pub name: Option<String>,
     /// What the steps are.
     pub kind: StepKind,
@@ -80,7 +83,7 @@ pub struct FailureSummary {
     pub reasons: Vec<FailureReason>,
     /// The number of distinct reasons that are not in the list.
     pub more_reasons: usize,
-    /// The number of failed steps with these reasons.
+    /// The number of failed steps whose reasons are not in the list.
     pub more_failed: usize,
 }
 
@@ -116,9 +119,6 @@ const MAX_REASONS: usize = 10;
 /// The maximum number of names that are kept for each reason.
 const MAX_NAMES: usize = 5;
 
-/// The types of jobs that stand for a node.
-const NODE_TYPES: [&str; 4] = ["CreateNode", "InstallNode", "DeleteNode", "RemoveNode"];
-
 impl StepKind {
     /// Returns the plural as a word: `steps` or `nodes`.
     #[must_use]
@@ -141,99 +141,63 @@ impl FailureSummary {
     /// Returns the counts and the kind, such as `3 of 200 nodes`.
     #[must_use]
     pub fn counts(&self) -> String {
-        alloc::format!("{} of {} {}", self.failed, self.total, self.kind.plural())
+        format!("{} of {} {}", self.failed, self.total, self.kind.plural())
     }
 
     /// Returns the type and the name of the job and the counts, without the reasons, such as
     /// `ScaleupCluster: 3 of 200 nodes failed`.
     #[must_use]
     pub fn headline(&self) -> String {
-        Headline(self).to_string()
+        let name =
+            self.name.as_deref().map_or_else(String::new, |name| format!(" {}", Escaped(name)));
+        format!("{}{name}: {} failed", Escaped(&self.job_type), self.counts())
     }
 
-    /// Returns the rest of the summary: one line for each reason with its names, and one for the
-    /// reasons that are not in the list. There are at most 11 lines.
+    /// Returns a line for each reason with its names, and one with the number of the reasons that are
+    /// not in the list. There are at most 11 lines.
     pub fn reason_lines(&self) -> impl Iterator<Item = String> {
-        let more = MoreReasons(self);
-        let more = (self.more_reasons > 0).then(|| more.to_string());
+        let more = (self.more_reasons > 0).then(|| {
+            let plural = if self.more_reasons == 1 { "" } else { "s" };
+            let steps = match (self.more_failed, self.kind) {
+                (1, StepKind::Step) => "step",
+                (1, StepKind::Node) => "node",
+                (_, kind) => kind.plural(),
+            };
+            format!("and {} more reason{plural} ({} {steps})", self.more_reasons, self.more_failed)
+        });
         self.reasons.iter().map(FailureReason::to_string).chain(more)
     }
 }
 
-/// Displays the summary as one line.
+/// Displays the headline and the reasons as one line.
 impl fmt::Display for FailureSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        pad(f, format_args!("{}", Line(self)))
+        let mut line = self.headline();
+        for (index, reason) in self.reason_lines().enumerate() {
+            line += if index == 0 { ": " } else { "; " };
+            line += &reason;
+        }
+        f.pad(&line)
     }
 }
 
 /// Displays the reason and the names, such as `"sold out" (pool-1, pool-2 and 17 more)`.
 impl fmt::Display for FailureReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        pad(f, format_args!("{}", ReasonLine(self)))
-    }
-}
-
-/// Displays a summary without a width.
-struct Line<'a>(&'a FailureSummary);
-
-impl fmt::Display for Line<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let summary = self.0;
-        write!(f, "{}", Headline(summary))?;
-        for (index, reason) in summary.reasons.iter().enumerate() {
-            write!(f, "{}{}", if index == 0 { ": " } else { "; " }, ReasonLine(reason))?;
+        let Self { reason, count, names } = self;
+        let mut line = match reason {
+            Some(reason) => Quoted(reason).to_string(),
+            None => "no reason given".into(),
+        };
+        if !names.is_empty() {
+            let shown: Vec<String> = names.iter().map(|name| Escaped(name).to_string()).collect();
+            let more = match count.saturating_sub(names.len()) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            line += &format!(" ({}{more})", shown.join(", "));
         }
-        match summary.more_reasons {
-            0 => Ok(()),
-            _ => write!(f, "; {}", MoreReasons(summary)),
-        }
-    }
-}
-
-/// Displays the job and the counts.
-struct Headline<'a>(&'a FailureSummary);
-
-impl fmt::Display for Headline<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let FailureSummary { job_type, name, .. } = self.0;
-        write!(f, "{}", Escaped(job_type))?;
-        if let Some(name) = name {
-            write!(f, " {}", Escaped(name))?;
-        }
-        write!(f, ": {} failed", self.0.counts())
-    }
-}
-
-/// Displays the number of the reasons that are not in the list.
-struct MoreReasons<'a>(&'a FailureSummary);
-
-impl fmt::Display for MoreReasons<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let FailureSummary { kind, more_reasons, more_failed, .. } = self.0;
-        let plural = if *more_reasons == 1 { "" } else { "s" };
-        write!(f, "and {more_reasons} more reason{plural} ({more_failed} {})", kind.plural())
-    }
-}
-
-/// Displays a reason without a width.
-struct ReasonLine<'a>(&'a FailureReason);
-
-impl fmt::Display for ReasonLine<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let FailureReason { reason, count, names } = self.0;
-        match reason {
-            Some(reason) => write!(f, "{}", Quoted(reason))?,
-            None => f.write_str("no reason given")?,
-        }
-        for (index, name) in names.iter().enumerate() {
-            write!(f, "{}{}", if index == 0 { " (" } else { ", " }, Escaped(name))?;
-        }
-        match (names.len(), count.saturating_sub(names.len())) {
-            (0, _) => Ok(()),
-            (_, 0) => f.write_str(")"),
-            (_, more) => write!(f, " and {more} more)"),
-        }
+        f.pad(&line)
     }
 }
 
@@ -289,140 +253,6 @@ impl Job {
             more_reasons: more.len(),
             more_failed: more.iter().map(|(_, group)| group.count).sum(),
         })
-    }
-}
-
-/// The steps of a job.
-#[derive(Default)]
-struct Steps<'a> {
-    /// All failed jobs, in the service's order.
-    failed: Vec<FailedJob<'a>>,
-    /// For each node, the failed job that decides.
-    nodes: Vec<Option<usize>>,
-    /// The number of nodes and other steps that are not below a failed job.
-    outside: usize,
-}
-
-/// A failed job.
-struct FailedJob<'a> {
-    job: &'a Job,
-    depth: usize,
-    name: Option<Cow<'a, str>>,
-    reason: Option<&'a str>,
-    has_own_reason: bool,
-    /// Whether the job counts as a failed step.
-    is_counted: bool,
-    /// The number of nodes and other steps below it, except below other failed jobs.
-    below: usize,
-    node: Option<usize>,
-}
-
-/// What is known of a job on the way to the current one.
-#[derive(Clone, Copy, Default)]
-struct Level {
-    /// Whether this job, or one above it other than the top-level job, has succeeded.
-    is_overcome: bool,
-    /// The nearest failed job, which may be this one.
-    failed: Option<usize>,
-    node: Option<usize>,
-}
-
-impl<'a> Steps<'a> {
-    fn new(root: &'a Job) -> Self {
-        let mut steps = Self::default();
-        let (mut line, mut levels) = (Vec::<&Job>::new(), Vec::<Level>::new());
-        for entry in root.walk() {
-            let (job, depth) = (entry.job, entry.path.depth());
-            line.truncate(depth);
-            levels.truncate(depth);
-            line.push(job);
-            let above = levels.last().copied().unwrap_or_default();
-            let is_below_root = depth > 0;
-            let has_succeeded = job.phase() == Some(&Phase::Success);
-            let mut level =
-                Level { is_overcome: above.is_overcome || is_below_root && has_succeeded, ..above };
-            let is_node = job.job_type().is_some_and(|of| NODE_TYPES.contains(&of));
-            let begins_node = is_below_root && is_node && above.node.is_none();
-            if begins_node {
-                level.node = Some(steps.nodes.len());
-                steps.nodes.push(None);
-            }
-            let has_failed = job.phase() == Some(&Phase::Failed) && !level.is_overcome;
-            let is_other_step = level.node.is_none() && job.sub_jobs().is_empty() && !has_failed;
-            if begins_node || is_other_step {
-                match above.failed {
-                    Some(failed) => steps.failed[failed].below += 1,
-                    None => steps.outside += 1,
-                }
-            }
-            if has_failed {
-                level.failed = Some(steps.add(&line, above.failed, level.node));
-            }
-            levels.push(level);
-        }
-        steps
-    }
-
-    /// Adds the last job of a line, which has failed, and returns its index.
-    fn add(&mut self, line: &[&'a Job], above: Option<usize>, node: Option<usize>) -> usize {
-        let index = self.failed.len();
-        let job = line[line.len() - 1];
-        let reason = job.reason().or_else(|| above.and_then(|above| self.failed[above].reason));
-        self.failed.push(FailedJob {
-            job,
-            depth: line.len(),
-            name: step_name(line),
-            reason,
-            has_own_reason: job.reason().is_some(),
-            is_counted: true,
-            below: 0,
-            node,
-        });
-        if let Some(above) = above {
-            self.failed[above].is_counted = false;
-        }
-        if let Some(node) = node {
-            // Decides as `Job::failure` does.
-            let weight = |index: usize| {
-                let FailedJob { depth, has_own_reason, .. } = self.failed[index];
-                (depth, has_own_reason)
-            };
-            let best = self.nodes[node].filter(|best| weight(*best) >= weight(index));
-            let other = if best.is_none() { self.nodes[node].replace(index) } else { Some(index) };
-            if let Some(other) = other {
-                self.failed[other].is_counted = false;
-            }
-        }
-        index
-    }
-
-    /// Returns the number of nodes and other steps.
-    fn total(&self) -> usize {
-        let count = |job: &FailedJob<'_>| match (job.is_counted, job.node) {
-            // A failed step counts as one, with all steps below it.
-            (true, None) => 1,
-            // The node is counted already.
-            (_, Some(_)) => 0,
-            (false, None) => job.below,
-        };
-        self.outside + self.failed.iter().map(count).sum::<usize>()
-    }
-}
-
-impl FailedJob<'_> {
-    /// Returns what distinguishes the step from others: the name of a node, or the type and the name of
-    /// another step.
-    fn title(&self, kind: StepKind) -> String {
-        let label = || shortened(self.job.label());
-        let name = self.name.as_deref().map(shortened);
-        match (kind, name) {
-            (_, None) => label().into(),
-            (StepKind::Node, Some(name)) => name.into(),
-            (StepKind::Step, Some(name)) if self.job.job_type().is_none_or(str::is_empty) => {
-                name.into()
-            }
-            (StepKind::Step, Some(name)) => alloc::format!("{} {name}", label()),
-        }
     }
 }
 

@@ -17,8 +17,7 @@ impl Job {
     /// Returns this job and its sub-jobs as an indented tree.
     ///
     /// Each line has the type, the [name](Self::display_name), the phase, the running time and the
-    /// reason. Control characters and
-    /// characters that change the direction of writing are escaped.
+    /// reason. Control characters and characters that change the direction of writing are escaped.
     ///
     /// ```
     /// let body = br#"{"spec": {"type": "CreateCluster", "subJobs": [{
@@ -46,7 +45,7 @@ impl fmt::Display for Tree<'_> {
                 0 => job.resource_name().map(Cow::Borrowed),
                 _ => job.display_name(),
             };
-            // A job without a type has its uid as the label, of which the name may be the beginning.
+            // The label of a job without a type is its uid, and its name may be the beginning of that.
             if let Some(name) = name.filter(|name| !job.label().starts_with(&**name)) {
                 write!(f, " {}", Escaped(&name))?;
             }

@@ -14,8 +14,8 @@ const MAX_TEXT_BYTES: usize = 1024;
 impl Job {
     /// Returns a copy without sub-jobs and unknown fields, with texts of at most 1 KiB.
     ///
-    /// It has the uid, the times, the type, the resource, the phase and the reason, however large
-    /// the job is. A uid of another type and a timestamp that is not recognized are left out.
+    /// It has the uid, the times, the type, the resource, the phase and the reason. A uid of another
+    /// type and a timestamp that is not recognized are left out.
     ///
     /// ```
     /// use job_model::Job;

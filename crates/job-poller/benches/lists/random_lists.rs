@@ -21,8 +21,8 @@ use tokio::time::Instant;
 
 use super::date_header::date_header;
 
-/// The latest that the end of a job may be found, whatever the list shows: the longest gap between
-/// two readings of a job, and a request.
+/// The longest time from the end of a job until it is found, even if the list is wrong: the longest
+/// gap between two readings of a job, and a request.
 const MAX_DELAY: Duration = Duration::from_secs(310);
 
 /// Waits for some jobs. Returns a description of the first result that is wrong or late.

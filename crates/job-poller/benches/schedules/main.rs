@@ -165,8 +165,8 @@ fn with_history(bounds: &mut Bounds) {
         ("a quarter as long", 0.25, 1.15),
     ];
     let mut worst: [[(f64, String); HISTORY_SIZES.len()]; 5] = Default::default();
-    // What must be learned from few jobs, by the end of the distribution's name. Early ends and a
-    // constant rate are learned faster only if the other kinds do not get worse.
+    // The bounds for what must be learned from few jobs, by the end of the distribution's name. All
+    // kinds have one, so that a change for some of them does not make the others worse.
     let mut few_jobs = [
         ("σ 0.35, 10 % early", 1.065),
         ("σ 0.5, 10 % early", 1.055),

@@ -69,7 +69,7 @@ mod tests {
         let rows: [Row; 5] = [
             (&[], &[]),
             (&[&[1, 2]], &[Ok(1), Ok(2)]),
-            // The events of the last step are kept, however many they are.
+            // The events of the last step are kept, even if they exceed the capacity.
             (&[&[1, 2, 3, 4, 5]], &[Ok(1), Ok(2), Ok(3), Ok(4), Ok(5)]),
             (&[&[1, 2, 3, 4, 5], &[6]], &[Err(Lagged(2)), Ok(3), Ok(4), Ok(5), Ok(6)]),
             (&[&[1, 2, 3, 4], &[5], &[6]], &[Err(Lagged(2)), Ok(3), Ok(4), Ok(5), Ok(6)]),

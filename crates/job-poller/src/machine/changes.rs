@@ -50,7 +50,7 @@ fn identity<'a>(node: &TreeEntry<'a>) -> Option<&'a str> {
 fn change_event(node: TreeEntry<'_>, from: Option<&Phase>) -> Event {
     let label = node.job.label().into();
     let name = match node.path.depth() {
-        // Each line of a wait has the id of the job itself.
+        // Each line of output shows the id of the job itself already.
         0 => node.job.resource_name().map(String::from),
         _ => node.job.display_name().map(Cow::into_owned),
     };

@@ -147,14 +147,16 @@ impl Checkpoint {
         self
     }
 
-    /// Removes what does not change how the wait goes on, so that the checkpoint is short.
+    /// Makes the checkpoint short: removes all that does not affect requests or the outcome.
     ///
-    /// A wait that is resumed from it makes the same requests and has the same outcome. What is left
-    /// of the job is its type, its phase and the ids of what it makes or deletes, until it is read
-    /// again. Its time of update and a hash of its sub-jobs are left as well, so that a stale reading and
-    /// one without changes are recognized. If a sub-job has changed, there is an event for each of them.
-    /// Texts of errors are shortened. In a compact format, the checkpoint of a wait for one
-    /// job then has about 250 bytes, and more if the steps of the job name nodes.
+    /// A wait that is resumed from it makes the same requests and has the same outcome. Until the job
+    /// is read again, its type, its phase and the ids of the objects that it makes or deletes are
+    /// known. Its `updateTimestamp` and a hash of its sub-jobs are kept, so that a stale reading or one
+    /// without changes is recognized. If a sub-job has changed, the next reading emits an event for
+    /// every sub-job. Texts of errors are shortened.
+    ///
+    /// In a compact format, the checkpoint of a wait for one job then has about 250 bytes. It has more
+    /// if the steps of the job name nodes.
     ///
     /// # Examples
     ///

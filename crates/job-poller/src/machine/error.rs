@@ -205,24 +205,16 @@ impl fmt::Display for WaitError {
         let is_reading_objects = machine.is_reading_objects();
         match self.kind {
             WaitErrorKind::DeadlineExceeded | WaitErrorKind::NotReady => {
-                let goal = match (self.kind, is_reading_objects) {
-                    (WaitErrorKind::NotReady, _) => "ready",
-                    (_, true) => "gone",
-                    (_, false) => "finished",
-                };
-                match (self.policy().deadline(), is_reading_objects) {
-                    (Duration::ZERO, false) if machine.snapshot().is_none() => {
-                        f.write_str("the job could not be read")?
-                    }
-                    (timeout, false) if machine.snapshot().is_none() => {
-                        write!(f, "the job could not be read within {} s", timeout.as_secs_f64())?
-                    }
-                    (Duration::ZERO, false) => write!(f, "the job had not {goal}")?,
-                    (timeout, false) if self.kind == WaitErrorKind::DeadlineExceeded => {
-                        write!(f, "the job did not end within {}", HumanDuration(timeout))?
-                    }
-                    (Duration::ZERO, _) => write!(f, "not {goal}")?,
-                    (timeout, _) => write!(f, "not {goal} within {}", HumanDuration(timeout))?,
+                let timeout = self.policy().deadline();
+                f.write_str(match (self.kind, is_reading_objects) {
+                    (_, false) if machine.snapshot().is_none() => "the job could not be read",
+                    (WaitErrorKind::NotReady, _) => "not ready",
+                    (_, true) => "not gone",
+                    (_, false) if timeout.is_zero() => "the job had not finished",
+                    (_, false) => "the job did not end",
+                })?;
+                if !timeout.is_zero() {
+                    write!(f, " within {}", HumanDuration(timeout))?;
                 }
                 if let Some(retry_after) = self.excess_retry_after() {
                     write!(f, ", and the service asks to wait {}", HumanDuration(retry_after))?;

@@ -2,14 +2,11 @@
 
 mod attempt_failed_fields;
 mod deviation_fields;
+mod display;
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
-use job_model::{
-    Deviation, HumanDuration, JobId, Phase, Progress,
-    object::{ObjectId, ObjectState},
-    tree::SubJobPath,
-};
+use job_model::{Deviation, JobId, Phase, Progress, object::ObjectId, tree::SubJobPath};
 use serde::{Deserialize, Serialize};
 
 use super::{attempt_error::AttemptError, object_status::ObjectStatus, seconds, until::Until};
@@ -271,8 +268,20 @@ impl Event {
         Self::Phase { label: label.into(), name: None, from, to, change }
     }
 
-    /// Sets the name, if this is a [`Phase`](Self::Phase) or a [`SubJob`](Self::SubJob) event.
-    /// Otherwise changes nothing.
+    /// Creates a [`SubJob`](Self::SubJob) event.
+    #[must_use]
+    pub fn sub_job(
+        path: SubJobPath,
+        label: impl Into<String>,
+        from: Option<Phase>,
+        to: Option<Phase>,
+    ) -> Self {
+        Self::SubJob { path, label: label.into(), name: None, from, to }
+    }
+
+    /// Sets the name of a [`Phase`](Self::Phase) or [`SubJob`](Self::SubJob) event.
+    ///
+    /// Does nothing if this is another event.
     ///
     /// ```
     /// use job_model::{Phase, tree::SubJobPath};
@@ -284,21 +293,10 @@ impl Event {
     /// ```
     #[must_use]
     pub fn with_name(mut self, name: impl Into<String>) -> Self {
-        if let Self::Phase { name: of, .. } | Self::SubJob { name: of, .. } = &mut self {
-            *of = Some(name.into());
+        if let Self::Phase { name: field, .. } | Self::SubJob { name: field, .. } = &mut self {
+            *field = Some(name.into());
         }
         self
-    }
-
-    /// Creates a [`SubJob`](Self::SubJob) event.
-    #[must_use]
-    pub fn sub_job(
-        path: SubJobPath,
-        label: impl Into<String>,
-        from: Option<Phase>,
-        to: Option<Phase>,
-    ) -> Self {
-        Self::SubJob { path, label: label.into(), name: None, from, to }
     }
 
     /// Creates a [`StaleReply`](Self::StaleReply) event.
@@ -400,114 +398,6 @@ impl ListIssue {
             Self::Oversized => "oversized",
             Self::Refused => "refused",
             Self::Failed => "failed",
-        }
-    }
-}
-
-impl fmt::Display for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let format_phase = |phase: &Option<Phase>| {
-            phase.as_ref().map_or_else(|| "no phase".into(), Phase::to_string)
-        };
-        match self {
-            Self::Phase { label, name, from, to, change } => {
-                write!(f, "{}: {}", Title { label, name }, format_phase(to))?;
-                match change {
-                    PhaseChange::Forward => Ok(()),
-                    PhaseChange::Backward => write!(f, " (went back from {})", format_phase(from)),
-                    PhaseChange::Unrecognized => f.write_str(" (not a known phase; still waiting)"),
-                }
-            }
-            Self::SubJob { path, label, name, to, .. } => {
-                let indent = "  ".repeat(path.depth());
-                write!(f, "{indent}{}: {}", Title { label, name }, format_phase(to))
-            }
-            Self::Progress(Progress { total, success, running, failed, .. }) => {
-                write!(f, "{success} of {total} steps done, {running} running")?;
-                if *failed > 0 { write!(f, ", {failed} failed") } else { Ok(()) }
-            }
-            Self::Deviations(deviations) => {
-                f.write_str("the reply deviates from the API reference: ")?;
-                for (index, deviation) in deviations.iter().enumerate() {
-                    write!(f, "{}{deviation}", if index == 0 { "" } else { "; " })?;
-                }
-                Ok(())
-            }
-            Self::Settling => f.write_str("the job succeeded; waiting for its sub-jobs to end"),
-            Self::StaleReply { in_a_row: 1 } => f.write_str("stale reply dropped"),
-            Self::StaleReply { in_a_row } => write!(f, "stale reply dropped, {in_a_row} in a row"),
-            Self::Stalled { unchanged_for } => {
-                write!(f, "nothing has changed for {}", HumanDuration(*unchanged_for))
-            }
-            Self::AttemptFailed { error, in_a_row: 1 } => write!(f, "attempt failed: {error}"),
-            Self::AttemptFailed { error, in_a_row } => {
-                write!(f, "attempt failed, {in_a_row} in a row: {error}")
-            }
-            Self::CredentialsRefreshed => f.write_str("credentials refreshed"),
-            Self::SubJobLookup { id } => write!(f, "looking up sub-job {id}"),
-            Self::ReadingObjects { objects, until, is_job_gone } => {
-                f.write_str(if *is_job_gone {
-                    "the service has deleted the job; "
-                } else {
-                    "the job succeeded; "
-                })?;
-                match &**objects {
-                    [object] => write!(f, "waiting until {object} is {until}"),
-                    [] => write!(f, "waiting until its objects are {until}"),
-                    [first, ..] => {
-                        let (count, kind) = (objects.len(), first.kind());
-                        write!(f, "waiting until {count} {kind}s are {until}")
-                    }
-                }
-            }
-            Self::Object { status, .. } if status.state == Some(ObjectState::Gone) => {
-                write!(f, "{} was not found (404)", status.id)
-            }
-            Self::Object { status, .. } => write!(f, "{status}"),
-            Self::ListedEnded => {
-                f.write_str("the list of jobs shows that the job has ended; reading the job")
-            }
-            Self::ListSuspended { issue, length } => {
-                let issue = match issue {
-                    ListIssue::Stale => "is stale",
-                    ListIssue::Slow => "took longer than 5s",
-                    ListIssue::Oversized => "is larger than 4 MiB",
-                    ListIssue::Refused => "was refused",
-                    ListIssue::Failed => "could not be read",
-                };
-                let length = HumanDuration(*length);
-                write!(f, "the list of jobs {issue}; reading each job by itself for {length}")
-            }
-            Self::Heartbeat => f.write_str("still waiting"),
-            Self::NextAttempt { at, reason } => {
-                let reason = match reason {
-                    AttemptReason::Scheduled => "",
-                    AttemptReason::Budget => " (as the budget allows)",
-                    AttemptReason::Listed => " (or when the list of jobs shows a change)",
-                    AttemptReason::Hinted => " (or after a hint)",
-                    AttemptReason::Backoff => " (after a failed attempt)",
-                    AttemptReason::RetryAfter => " (as the service asked)",
-                    AttemptReason::Deadline => " (the last before the deadline)",
-                };
-                write!(f, "next attempt at {}{reason}", HumanDuration(*at))
-            }
-        }
-    }
-}
-
-/// The type and the name of a job.
-struct Title<'a> {
-    label: &'a str,
-    name: &'a Option<String>,
-}
-
-impl fmt::Display for Title<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.label.escape_debug())?;
-        // A job without a type has its uid as the label, of which the name is the beginning.
-        match self.name.as_deref().filter(|name| !self.label.starts_with(name)) {
-            Some(name) => write!(f, " {}", name.escape_debug()),
-            None => Ok(()),
         }
     }
 }

@@ -35,7 +35,7 @@ impl Machine {
         let delay = date.zip(ended).map(|(read, ended)| read.duration_since(ended));
         // `Date` has whole seconds, so the delay may be negative by less than a second.
         let delay = delay.filter(|delay| delay.as_secs() >= 0);
-        // A wait that began later could not detect the end before.
+        // If the job ended before the wait began, the delay counts from the start of the wait.
         let delay = delay.map(|delay| Duration::try_from(delay).unwrap_or_default());
         let delay = delay.map(|delay| delay.min(context.elapsed));
         let until = context.elapsed.saturating_add(LOOKUP_TIMEOUT);

@@ -72,7 +72,7 @@ pub(super) fn sub_jobs_to_look_up(job: &Job) -> impl Iterator<Item = JobId> {
     sub_jobs_without_steps(job).filter_map(|sub_job| sub_job.uid()?.parse().ok())
 }
 
-/// Returns whether the steps of a job name what it makes or deletes, and not the job itself.
+/// Returns whether the ids of what a job makes or deletes are in its steps, and not in the job itself.
 pub(super) fn names_objects_in_steps(job: &Job) -> bool {
     matches!(JobKind::from_job(job), JobKind::Nodes { .. })
 }

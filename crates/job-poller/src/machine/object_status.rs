@@ -169,6 +169,7 @@ impl ObjectSnapshot {
     /// Takes what a wait needs from an object. `date` is the reply's `Date`.
     #[must_use]
     pub fn from_object(object: &Object, date: Option<Timestamp>) -> Self {
+        let shortened = |text: &str| shortened(text, MAX_TEXT_LEN);
         let endpoints = match object {
             Object::Cluster(cluster) => cluster.endpoints(),
             Object::Node(_) => Vec::new(),
@@ -275,13 +276,14 @@ impl fmt::Display for ObjectStatus {
     }
 }
 
-/// Returns the text, or its first part if it is too long, because a wait keeps it.
-fn shortened(text: &str) -> String {
-    match text.floor_char_boundary(MAX_TEXT_LEN) {
+/// Returns the text. If it has more than `max_len` bytes, returns the beginning and `..`.
+pub(super) fn shortened(text: &str, max_len: usize) -> String {
+    match text.floor_char_boundary(max_len) {
         end if end < text.len() => format!("{}..", &text[..end]),
         _ => text.into(),
     }
 }
 
+/// The maximum length of a text that a wait keeps, in bytes.
 const MAX_TEXT_LEN: usize = 2048;
 const MAX_ENDPOINTS: usize = 16;

@@ -57,11 +57,13 @@ pub struct FinishedJob {
     pub inconsistencies: Vec<Inconsistency>,
     /// The deviations of the last accepted body; usually empty.
     pub deviations: Vec<Deviation>,
-    /// The time from the end of the job until it was read. If the job ended before the wait began,
-    /// the time since the wait began.
+    /// The time from the end of the job until it was read.
     ///
-    /// The first is the reply's `Date` minus the job's `updateTimestamp`, accurate to about a second.
-    /// `None` if either is missing. Both are times of the service's clock.
+    /// This is the reply's `Date` minus the job's `updateTimestamp`, accurate to about a second. Both
+    /// are times of the service's clock. `None` if either is missing.
+    ///
+    /// It is at most [`elapsed`](Self::elapsed): if the job ended before the wait began, this is the
+    /// time since the wait began.
     pub detection_delay: Option<Duration>,
     /// What the wait observed of the job, for a [`History`](crate::schedule::History).
     ///
@@ -155,7 +157,7 @@ pub struct JobFailed {
 }
 
 impl JobFailed {
-    /// Returns the failure in one line: that of the failed step, or all reasons if many steps failed.
+    /// Returns the failed step and its reason, or all reasons if several steps failed, in one line.
     fn reason(&self) -> String {
         let summary = self.job.failure_summary().filter(FailureSummary::has_many);
         summary.map_or_else(|| self.failure.to_string(), |summary| summary.to_string())

@@ -313,16 +313,9 @@ impl ReadingObjects {
         Some(JobObservation::new(self.history_key(), from, until, ended_at.is_some()))
     }
 
-    /// Reduces the status of each object and the job that has ended.
-    pub(super) fn reduce(
-        &mut self,
-        status: impl Fn(&mut ObjectStatus),
-        job: impl FnOnce(&mut Lookup),
-    ) {
-        self.objects.iter_mut().for_each(|object| status(&mut object.status));
-        if let EndedJob::Succeeded(lookup) = &mut self.job {
-            job(lookup);
-        }
+    /// Returns the status of each object, to change it.
+    pub(super) fn statuses_mut(&mut self) -> impl Iterator<Item = &mut ObjectStatus> {
+        self.objects.iter_mut().map(|object| &mut object.status)
     }
 
     /// Forgets what was observed, because it has been reported.

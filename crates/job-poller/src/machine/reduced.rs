@@ -7,8 +7,14 @@ use job_transport::JobSnapshot;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Machine, attempt_error::AttemptError, named_objects::names_objects_in_steps,
-    object_status::ObjectStatus, state::State, sub_job_lookup::Lookup, until::Until,
+    Machine,
+    attempt_error::AttemptError,
+    named_objects::names_objects_in_steps,
+    object_status::{ObjectStatus, shortened},
+    reading_objects::EndedJob,
+    state::State,
+    sub_job_lookup::Lookup,
+    until::Until,
 };
 
 /// Hashes of a reading, to detect that the next one shows no change.
@@ -59,7 +65,10 @@ impl Machine {
             State::LookingUp(lookup) => reduce_lookup(lookup, true),
             State::ReadingObjects(objects) => {
                 objects.forget_observations();
-                objects.reduce(reduce_status, |lookup| reduce_lookup(lookup, false));
+                objects.statuses_mut().for_each(reduce_status);
+                if let EndedJob::Succeeded(lookup) = &mut objects.job {
+                    reduce_lookup(lookup, false);
+                }
             }
             State::Polling | State::Settling(_) => {}
         }
@@ -78,28 +87,22 @@ fn reduce_lookup(lookup: &mut Lookup, keeps_steps: bool) {
 
 fn reduce_error(error: &mut AttemptError) {
     error.request_id = None;
-    shorten(&mut error.message);
+    error.message = shortened(&error.message, MAX_TEXT_LEN);
 }
 
-/// Shortens the texts of a status. The addresses of a cluster come with its next reading.
+/// Shortens the texts of a status, and removes the addresses of a cluster, which its next reading has.
 fn reduce_status(status: &mut ObjectStatus) {
     status.endpoints.clear();
-    [&mut status.reason, &mut status.message].into_iter().flatten().for_each(shorten);
-}
-
-/// The maximum length of a text for people, in bytes.
-const MAX_TEXT_BYTES: usize = 160;
-
-fn shorten(text: &mut String) {
-    if text.len() > MAX_TEXT_BYTES {
-        let end = (0..=MAX_TEXT_BYTES).rev().find(|at| text.is_char_boundary(*at));
-        text.truncate(end.unwrap_or_default());
-        text.push('…');
+    for text in [&mut status.reason, &mut status.message].into_iter().flatten() {
+        *text = shortened(text, MAX_TEXT_LEN);
     }
 }
 
-/// Returns a job with the type, the phase, and what it makes or deletes. With `keeps_steps`, also the
-/// same of its steps.
+/// The maximum length of a text for people, in bytes.
+const MAX_TEXT_LEN: usize = 160;
+
+/// Returns a job with the type, the phase and the ids of what it makes or deletes. If `keeps_steps`
+/// is set, its steps are kept in the same form.
 fn reduced_job(job: &Job, keeps_steps: bool) -> Job {
     let mut reduced = job.summary();
     if let Some(metadata) = &mut reduced.metadata {

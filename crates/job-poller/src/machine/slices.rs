@@ -1,5 +1,5 @@
-//! Tests that a wait in slices makes the same requests and has the same outcome as one wait. Between
-//! two slices, only a reduced checkpoint is kept.
+//! Tests that a wait in slices makes the same requests and has the same outcome as one without. Only
+//! a reduced checkpoint is kept between two slices.
 
 use job_model::object::ObjectId;
 use proptest::prelude::*;
@@ -13,7 +13,7 @@ use crate::{reply_script::ReplyScript, schedule::Adaptive};
 
 static ADAPTIVE: Adaptive = Adaptive::new();
 
-/// What a wait did, as far as it must not depend on slices.
+/// What must be the same with and without slices.
 #[derive(Debug, PartialEq)]
 struct Course {
     requests: Vec<(Duration, String)>,

@@ -256,7 +256,8 @@ impl Machine {
         let at =
             self.next_attempt_at.get().min(self.policy.latest_start()).max(self.not_before.get());
         if context.elapsed < at {
-            // A resumed wait that is in time makes its last attempt before the deadline, as any other.
+            // A resumed wait may make an attempt after its deadline only if it is resumed too late for
+            // one before.
             self.late_attempt_allowed &= context.elapsed >= self.policy.latest_start();
             return match self.policy.deadline() {
                 deadline if at < deadline => Action::SleepUntil(at),

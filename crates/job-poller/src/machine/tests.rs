@@ -210,6 +210,7 @@ fn the_last_attempt_starts_before_the_deadline() {
         ("the delay ends at the start of the reserve", at(22.2, "running")),
         ("less than a second is left", at(3.0, "running~2.6s success")),
         ("a second before the reserve", at(13.0, "running running~0.5s success")),
+        ("the job is never read", at(90.0, "503~99s")),
         ("zero: one attempt with its full timeout", at(0.0, "running~5s success")),
         ("zero, and an error", at(0.0, "503")),
     ];

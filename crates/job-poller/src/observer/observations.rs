@@ -66,9 +66,8 @@ pub struct WaitFinished {
     pub elapsed: Duration,
     /// The number of attempts. Sub-job lookups are not included.
     pub attempts: u32,
-    /// The time from the end of the job until it was read, or since the wait began if that is later,
-    /// or `None` if it is unknown. See
-    /// [`FinishedJob::detection_delay`].
+    /// The time from the end of the job until it was read. If the job ended before the wait began,
+    /// the time since the wait began. `None` if it is unknown. See [`FinishedJob::detection_delay`].
     pub detection_delay: Option<Duration>,
 }
 

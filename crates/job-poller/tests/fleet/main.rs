@@ -4,7 +4,9 @@
 mod budget;
 mod ends;
 mod events;
+mod hints;
 mod lifecycle;
+mod list_service;
 mod lists;
 mod objects;
 mod quota;

@@ -113,8 +113,9 @@ impl JobDigest {
         self.tree_hash == other.tree_hash
     }
 
-    /// Returns the hash that [`has_same_tree`](Self::has_same_tree) compares. Another version may compute
-    /// another hash of the same tree.
+    /// Returns the hash that [`has_same_tree`](Self::has_same_tree) compares.
+    ///
+    /// It is not stable: another version may return another hash for the same tree.
     #[must_use]
     pub const fn tree_hash(&self) -> u64 {
         self.tree_hash

@@ -120,7 +120,9 @@ impl JobSnapshot {
     /// The text is then a summary ([`Job::summary`]), and so is the job unless it was decoded
     /// before: it has the phase, the times and the reason, and no sub-jobs. The digest, the
     /// deviations, [`failure`](Self::failure), [`failure_summary`](Self::failure_summary) and
-    /// [`inconsistencies`](Self::inconsistencies) are those of the whole job. A snapshot that was serialized is no longer truncated.
+    /// [`inconsistencies`](Self::inconsistencies) still describe the whole job.
+    ///
+    /// Serialization keeps only the summary, so a deserialized snapshot is not truncated.
     #[must_use]
     pub fn is_truncated(&self) -> bool {
         self.0.text.is_dropped()
@@ -135,8 +137,9 @@ impl JobSnapshot {
         self.0.text.summary().map_or(whole, |summary| summary.failure.as_deref().cloned())
     }
 
-    /// Returns how many steps of the job failed and why, as [`Job::failure_summary`] does, even if
-    /// the text was dropped.
+    /// Returns how many steps of the job failed and why, as [`Job::failure_summary`] does.
+    ///
+    /// Describes the whole job, even if the text was dropped.
     #[must_use]
     pub fn failure_summary(&self) -> Option<FailureSummary> {
         let whole = self.job().failure_summary();

@@ -5,8 +5,11 @@ use alloc::{format, string::ToString, vec};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::*;
-use crate::testing::{job, node, trees};
+use super::{failed_steps::NODE_TYPES, *};
+use crate::{
+    job::Phase,
+    testing::{job, node, trees},
+};
 
 /// Creates a step with a name and a reason.
 fn step(job_type: &str, name: &str, phase: &str, reason: &str, sub_jobs: &[Value]) -> Value {
@@ -63,7 +66,7 @@ fn failures_are_counted_and_grouped_by_reason() {
             ),
         ),
         (
-            "a node that consists of steps only is no node",
+            "a job for one node: its steps are counted",
             node("CreateNode", "Failed", &[vm.clone(), install.clone()]),
         ),
         (

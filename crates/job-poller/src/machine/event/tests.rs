@@ -24,10 +24,11 @@ fn all_events() -> Vec<Event> {
         AttemptError::new(FetchErrorKind::Status(404), ErrorClass::Permanent, "no such API");
     let seconds = Duration::from_secs;
     vec![
-        Event::phase("CreateNode", None, Some(Phase::Initializing)),
+        Event::phase("CreateNode", None, Some(Phase::Initializing)).with_name("pool-7"),
         Event::phase("CreateNode", Some(Phase::Running), Some(Phase::Initializing)),
         Event::phase("CreateNode", Some(Phase::Running), Some("Upgrading".into())),
         Event::sub_job(SubJobPath::from_iter([1, 0]), "b", Some(Phase::Running), None),
+        Event::sub_job(SubJobPath::from_iter([0]), "b", None, None).with_name("4a5b6c7d"),
         Event::Deviations(vec![deviation("status.phase")]),
         Event::Deviations(vec![deviation("a"), deviation("b"), deviation("c")]),
         Event::Deviations(Vec::new()),
@@ -72,6 +73,11 @@ fn every_event_has_a_json_form_that_can_be_read_back() {
         let mut value: Value = serde_json::from_str(&json).unwrap();
         value["v"] = json!({"unknown": [1]});
         assert_eq!(read(&value.to_string()), event, "with an unknown field");
+        // Earlier versions wrote no names.
+        if value["name"].is_null() {
+            value.as_object_mut().unwrap().remove("name");
+        }
+        assert_eq!(read(&value.to_string()), event, "without a name");
         let mut cbor = Vec::new();
         ciborium::into_writer(&event, &mut cbor).unwrap();
         assert_eq!(ciborium::from_reader::<Event, _>(&*cbor).unwrap(), event, "{json}");

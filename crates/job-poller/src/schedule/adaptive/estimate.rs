@@ -10,12 +10,12 @@ use super::{
     counts::StageCounts,
 };
 
-/// What was observed in a stage.
+/// What was observed in a stage, by the time since the stage began.
 #[derive(Clone, Debug)]
 struct Observed {
-    /// For how long jobs were observed, in seconds.
+    /// For how long jobs were observed in each bin, in seconds.
     exposure: Bins,
-    /// Number of jobs that ended.
+    /// Number of jobs that ended in each bin.
     completions: Bins,
     /// Number of jobs that have left the stage.
     jobs: f64,
@@ -23,7 +23,7 @@ struct Observed {
 
 impl Observed {
     /// Returns what would have been observed without one job that ended in the middle of a bin.
-    /// A job whose weight has shrunk to less than one counts with that weight.
+    /// If the jobs in the bin weigh less than one, because they are old, removes all of them.
     fn without_job_in(&self, bin: usize) -> Self {
         let mut rest = self.clone();
         let weight = self.completions[bin].min(1.0);

@@ -7,14 +7,14 @@ use crate::schedule::adaptive::{
     poll_target::PollTarget,
 };
 
-/// The defaults of the schedule, in seconds. They are used whatever the settings of the schedule are,
+/// The defaults of the schedule, in seconds. They are used even if the schedule has other settings,
 /// because other values would hardly change which estimate is better.
 const REQUEST_PRICE: f64 = 0.25;
 const FLOOR: f64 = 2.0;
 const CAP: f64 = 60.0;
 
-/// If the pooled estimate saves less than this, it counts less than the local one. In seconds, for
-/// all observed jobs together. The local estimate is preferred because it is right after many jobs of
+/// If the pooled estimate saves less than this, its weight is below one half. In seconds, for all
+/// observed jobs together. The local estimate is preferred because it is right after many jobs of
 /// any kind.
 const MIN_SAVING: f64 = 1.0;
 
