@@ -317,9 +317,10 @@ impl Machine {
         self.next_attempt_at.get()
     }
 
-    /// Moves the next attempt to this time, if it is planned for later.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn advance_attempt(&mut self, elapsed: Duration) {
+    /// Moves the next attempt to this time since the wait began, if it is planned for later.
+    ///
+    /// For a driver with a shared [`Budget`](crate::budget::Budget), if a request would stay unused.
+    pub fn advance_attempt(&mut self, elapsed: Duration) {
         self.next_attempt_at = self.next_attempt_at.min(elapsed.into());
     }
 

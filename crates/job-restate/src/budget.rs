@@ -1,21 +1,24 @@
-//! The budget object, which grants each service of a deployment a part of the request budget.
+//! The budget object, which gives the services of a deployment the slots for their requests.
 
-mod grant;
-mod allocator;
-mod slots;
-mod lease;
+mod message;
+mod planned_waits;
+mod shared_budget;
+mod service_budget;
 
-pub(crate) use grant::{CountKey, Grant, Slot};
-pub(crate) use lease::Lease;
-pub(crate) use slots::Arrival;
+#[cfg(test)]
+pub(crate) use message::SlotRun;
+pub(crate) use message::{Grant, Slot};
+pub(crate) use planned_waits::PlannedWait;
+pub(crate) use service_budget::{SentAway, ServiceBudget};
 
 use bytes::Bytes;
 use restate_sdk::prelude::*;
 
 use self::{
-    allocator::{BudgetAllocator, BudgetStatus},
-    grant::UsageReport,
+    message::Report,
+    shared_budget::{BudgetStatus, SharedBudget},
 };
+use crate::wait::{Advance, JobWaitClient};
 
 /// The virtual object that holds the request budget of a deployment.
 #[derive(Debug)]
@@ -24,7 +27,7 @@ pub(crate) struct JobBudget {
     max_in_flight: usize,
 }
 
-const STATE_KEY: &str = "allocator";
+const STATE_KEY: &str = "budget";
 
 impl JobBudget {
     /// The path of `grant` at the engine's ingress. A deployment has one budget object, named
@@ -35,32 +38,38 @@ impl JobBudget {
         Self { per_second, max_in_flight }
     }
 
-    fn allocator(&self, stored: Option<Bytes>) -> BudgetAllocator {
+    fn shared_budget(&self, stored: Option<Bytes>) -> SharedBudget {
         // If the stored state is from another version and cannot be decoded, start over: the
         // services report again within seconds.
-        match stored.and_then(|stored| serde_json::from_slice::<BudgetAllocator>(&stored).ok()) {
-            Some(mut allocator) => {
-                allocator.set_limits(self.per_second, self.max_in_flight);
-                allocator
+        match stored.and_then(|stored| serde_json::from_slice::<SharedBudget>(&stored).ok()) {
+            Some(mut budget) => {
+                budget.set_limits(self.per_second, self.max_in_flight);
+                budget
             }
-            None => BudgetAllocator::new(self.per_second, self.max_in_flight),
+            None => SharedBudget::new(self.per_second, self.max_in_flight),
         }
     }
 }
 
 #[restate_sdk::object(client_visibility = "pub(crate)")]
 impl JobBudget {
-    /// Records the report of a service, and grants it a part of the budget. Each service calls this
-    /// every second.
+    /// Records the report of a service, and gives it the slots that its waits need. Each service
+    /// calls this every second.
+    ///
+    /// If slots would lapse, they are given to the waits that are planned next.
     #[handler]
     async fn grant(
         &self,
         ctx: ObjectContext<'_>,
-        Json(report): Json<UsageReport>,
+        Json(report): Json<Report>,
     ) -> Result<Json<Grant>, HandlerError> {
-        let mut allocator = self.allocator(ctx.get(STATE_KEY).await?);
-        let grant = allocator.grant(&report);
-        ctx.set(STATE_KEY, Json(allocator));
+        let mut budget = self.shared_budget(ctx.get(STATE_KEY).await?);
+        let grant = budget.grant(&report);
+        for ((key, tick), slot) in report.candidates.iter().zip(grant.advanced.slots()) {
+            let advance = Advance { tick: *tick, slot };
+            ctx.object_client::<JobWaitClient<'_>>(key.to_string()).advance(Json(advance)).send();
+        }
+        ctx.set(STATE_KEY, Json(budget));
         Ok(Json(grant))
     }
 
@@ -70,6 +79,6 @@ impl JobBudget {
         &self,
         ctx: SharedObjectContext<'_>,
     ) -> Result<Json<BudgetStatus>, HandlerError> {
-        Ok(Json(self.allocator(ctx.get(STATE_KEY).await?).status()))
+        Ok(Json(self.shared_budget(ctx.get(STATE_KEY).await?).status()))
     }
 }

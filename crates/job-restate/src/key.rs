@@ -20,7 +20,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 /// assert_eq!(error.to_string(), r#""354331b2c" is not a wait key; expected PROJECT:JOB"#);
 /// # Ok::<(), job_restate::WaitKeyError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(clippy::exhaustive_structs, reason = "a key always has exactly these two parts")]
 pub struct WaitKey {
     /// The project of the job.

@@ -20,7 +20,7 @@ use job_transport::clock::{Clock, TokioClock};
 use restate_sdk::endpoint::{Endpoint, HandleOptions, ProtocolMode, ResponseBody};
 use tokio::{net::TcpListener, task::JoinSet};
 
-use crate::{budget::Lease, metrics::Metrics};
+use crate::{budget::ServiceBudget, metrics::Metrics};
 
 /// How long requests in progress may continue after the service was asked to stop.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,7 +34,7 @@ pub(crate) async fn serve<T>(
     listener: TcpListener,
     endpoint: Endpoint,
     metrics: Arc<Metrics>,
-    lease: Arc<Lease>,
+    budget: Arc<ServiceBudget>,
     until: impl Future<Output = T>,
 ) -> T {
     let server = auto::Builder::new(TokioExecutor::new());
@@ -52,9 +52,9 @@ pub(crate) async fn serve<T>(
             TokioClock::new().sleep(ACCEPT_RETRY_DELAY).await;
             continue;
         };
-        let (endpoint, metrics, lease) = (endpoint.clone(), metrics.clone(), lease.clone());
+        let (endpoint, metrics, budget) = (endpoint.clone(), metrics.clone(), budget.clone());
         let answer = service_fn(move |request| {
-            let answered = handle_request(&endpoint, &metrics, &lease, request);
+            let answered = handle_request(&endpoint, &metrics, &budget, request);
             async { Ok::<_, Infallible>(answered) }
         });
         let connection = server.serve_connection(TokioIo::new(stream), answer).into_owned();
@@ -72,7 +72,7 @@ pub(crate) async fn serve<T>(
 fn handle_request(
     endpoint: &Endpoint,
     metrics: &Metrics,
-    lease: &Lease,
+    budget: &ServiceBudget,
     request: Request<Incoming>,
 ) -> Response<Either<Full<Bytes>, ResponseBody>> {
     let text = |text: String, of: &'static str| {
@@ -82,7 +82,7 @@ fn handle_request(
     };
     match request.uri().path() {
         "/health" => text("ok\n".into(), "text/plain"),
-        "/ready" => match lease.obstacle() {
+        "/ready" => match budget.obstacle() {
             None => text("ok\n".into(), "text/plain"),
             Some(obstacle) => {
                 let mut response = text(format!("{obstacle}\n"), "text/plain");

@@ -9,12 +9,12 @@ use job_poller::{
     Checkpoint, Event, FinishedJob, Report, Until, WaitError, WaitPolicy,
     budget::UrgencyBucket,
     machine::{Action, Input, Machine},
-    schedule::{PollPlan, PollState, Schedule},
+    schedule::{BudgetShare, Schedule},
 };
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
-    budget::{Arrival, CountKey, Slot},
+    budget::{PlannedWait, Slot},
     key::WaitKey,
 };
 
@@ -42,14 +42,14 @@ pub(crate) struct ActiveWait {
     pub(crate) checkpoint: Checkpoint,
     /// The urgency of the last plan.
     pub(crate) urgency: Option<UrgencyBucket>,
-    /// The key under which the wait was last counted.
-    pub(crate) count_key: Option<CountKey>,
-    /// Whether the wait has a reserved slot for the next tick.
-    pub(crate) has_reservation: bool,
+    /// The slot for the next tick, if the wait has one already.
+    #[serde(default)]
+    pub(crate) slot: Option<Slot>,
     /// When the next tick is planned.
     pub(crate) next_tick_at: Timestamp,
-    /// When the next attempt is due, which is later than an early tick.
-    pub(crate) due_at: Timestamp,
+    /// When the next attempt may be made at the earliest, if it may be made before it is due.
+    #[serde(default)]
+    pub(crate) earliest: Option<Timestamp>,
     pub(crate) receivers: Vec<Receiver>,
 }
 
@@ -160,10 +160,9 @@ impl ActiveWait {
             tick,
             checkpoint: Checkpoint::new(machine, Duration::ZERO).with_taken_at(now),
             urgency: None,
-            count_key: None,
-            has_reservation: false,
+            slot: None,
             next_tick_at: now,
-            due_at: now,
+            earliest: None,
             receivers: Vec::new(),
         }
     }
@@ -172,34 +171,33 @@ impl ActiveWait {
     pub(crate) fn step(
         &mut self,
         schedule: &dyn Schedule,
-        slot: Slot,
+        share: BudgetShare,
         now: Timestamp,
         input: Input,
     ) -> (Vec<Event>, Action) {
-        let half_delays = HalfDelaySchedule(schedule);
-        let schedule = if slot.is_budget_spent { &half_delays } else { schedule };
         let (mut machine, elapsed) = self.checkpoint.clone().continue_at(now);
-        let step = machine.step_with_share(schedule, slot.share, elapsed, input);
-        if let Action::SleepUntil(at) = step.action {
-            let delay = at.saturating_sub(elapsed);
-            // If the machine chose a delay of its own (a backoff, or the last delay before the
-            // deadline), it is not halved.
-            let is_half = slot.is_budget_spent && step.plan.is_some_and(|plan| plan.delay == delay);
-            let due = if is_half { delay * 2 } else { delay };
-            self.due_at = now.saturating_add(due).unwrap_or(Timestamp::MAX);
+        let step = machine.step_with_share(schedule, share, elapsed, input);
+        if let (Action::SleepUntil(at), Some(plan)) = (&step.action, step.plan) {
+            // A delay that the machine chose itself (a backoff, or the last delay before the
+            // deadline) is not shortened.
+            let is_planned = at.saturating_sub(elapsed) == plan.delay && plan.urgency.is_some();
+            self.earliest = is_planned.then(|| now.saturating_add(MIN_GAP).unwrap_or(now));
         }
         self.checkpoint = Checkpoint::new(machine, elapsed).with_taken_at(now);
         self.urgency = step.plan.and_then(UrgencyBucket::from_plan).or(self.urgency);
         (step.events, step.action)
     }
 
-    /// Returns the kind of arrival if the wait requests a slot at `now`.
-    pub(crate) fn arrival(&self, now: Timestamp) -> Arrival {
-        match self.has_reservation {
-            true => Arrival::Reserved,
-            false if now < self.due_at => Arrival::Early,
-            false => Arrival::Due,
-        }
+    /// Makes the next attempt due at `now`.
+    pub(crate) fn advance(&mut self, now: Timestamp) {
+        let (mut machine, elapsed) = self.checkpoint.clone().continue_at(now);
+        machine.advance_attempt(elapsed);
+        self.checkpoint = Checkpoint::new(machine, elapsed).with_taken_at(now);
+    }
+
+    /// Returns how the budget plans this wait.
+    pub(crate) fn planned(&self) -> PlannedWait {
+        PlannedWait { tick: self.tick, urgency: self.urgency, earliest: self.earliest }
     }
 
     /// Extends the deadline to that of a wait with `policy` that starts at `now`, if that is later.
@@ -210,21 +208,8 @@ impl ActiveWait {
     }
 }
 
-/// A schedule that halves the delays of another schedule. Used while the budget is spent.
-///
-/// Delays are planned at the current price of a request. If the price falls later, these delays are
-/// too long and leave a part of the budget unused, because an engine's timer cannot be shortened.
-/// So each wait also ticks in the middle of its delay, and makes its attempt then if no other wait
-/// needs the slot.
-struct HalfDelaySchedule<'a>(&'a dyn Schedule);
-
-impl Schedule for HalfDelaySchedule<'_> {
-    fn plan(&self, state: &PollState<'_>) -> PollPlan {
-        let mut plan = self.0.plan(state);
-        plan.delay /= 2;
-        plan
-    }
-}
+/// The minimum gap between two attempts, if the second one is made before it is due.
+const MIN_GAP: Duration = Duration::from_secs(2);
 
 impl FinishedWait {
     /// Returns whether this result answers a request for a wait until `until`.

@@ -15,11 +15,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use job_notify::{Delivery, Notifier};
-use job_poller::{
-    WaitPolicy,
-    budget::UrgencyBucket,
-    schedule::{PollState, Schedule},
-};
+use job_poller::{WaitPolicy, schedule::Schedule};
 use job_transport::{Client, clock::Clock};
 use restate_sdk::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -27,7 +23,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    budget::{CountKey, Lease},
+    budget::{ServiceBudget, Slot},
     key::{WaitKey, WaitKeyError},
     metrics::Metrics,
     notify::{DeliveryRequest, JobNotifierClient},
@@ -45,7 +41,7 @@ pub(crate) struct JobWait {
     pub(crate) notifier: Arc<dyn Notifier>,
     /// How long the state of a finished wait is kept.
     pub(crate) retention: Duration,
-    pub(crate) lease: Arc<Lease>,
+    pub(crate) budget: Arc<ServiceBudget>,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -54,8 +50,14 @@ pub(crate) struct JobWait {
 struct StartParams {
     now: Timestamp,
     policy: WaitPolicy,
-    urgency: Option<UrgencyBucket>,
-    epoch: u32,
+}
+
+/// The request to make an attempt before it is due, because a slot would lapse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Advance {
+    /// The number of the tick that is planned.
+    pub(crate) tick: u64,
+    pub(crate) slot: Slot,
 }
 
 /// The result of a try to deliver a notification.
@@ -158,10 +160,7 @@ impl JobWait {
                 let millis = params.now.as_millisecond().try_into().unwrap_or_default();
                 let number = previous.map_or(0, |state| state.tick() + 1).max(millis);
                 let seed = ctx.random_seed();
-                let mut waiting = ActiveWait::new(&key, params.policy, seed, number, params.now);
-                waiting.urgency = params.urgency;
-                let epoch = params.epoch;
-                waiting.count_key = params.urgency.map(|urgency| CountKey { epoch, urgency });
+                let waiting = ActiveWait::new(&key, params.policy, seed, number, params.now);
                 schedule_tick(&ctx, number, Duration::ZERO);
                 WaitState::Waiting(waiting.into())
             }
@@ -229,25 +228,18 @@ impl JobWait {
         ctx: ObjectContext<'_>,
         Json(number): Json<u64>,
     ) -> Result<(), HandlerError> {
-        let key = parse_key(ctx.key())?;
-        match load_state(&ctx).await? {
-            Some(state) if state.tick() != number => {}
-            Some(WaitState::Waiting(mut waiting)) => {
-                let attempt = || async { Ok(Json(self.tick_once(&key, &waiting).await)) };
-                match ctx.run(attempt).name("attempt").await {
-                    Ok(Json(result)) => apply(&ctx, &key, result),
-                    Err(error) => {
-                        tracing::warn!(%key, %error, "tick canceled at the engine; repeating it in a minute");
-                        waiting.tick += 1;
-                        schedule_tick(&ctx, waiting.tick, CANCELLED_RETRY_DELAY);
-                        ctx.set(STATE_KEY, Json(WaitState::Waiting(waiting)));
-                    }
-                }
-            }
-            Some(WaitState::Finished(_)) => ctx.clear_all(),
-            None => {}
-        }
-        Ok(())
+        self.run_tick(&ctx, number, None).await
+    }
+
+    /// Makes an attempt before it is due, if the tick is still planned. The budget object calls this
+    /// if a slot would lapse.
+    #[handler(ingress_private)]
+    async fn advance(
+        &self,
+        ctx: ObjectContext<'_>,
+        Json(Advance { tick, slot }): Json<Advance>,
+    ) -> Result<(), HandlerError> {
+        self.run_tick(&ctx, tick, Some(slot)).await
     }
 
     /// Records the result of a try to deliver a notification. The service `JobNotifier` calls this.
@@ -271,6 +263,37 @@ impl JobWait {
 }
 
 impl JobWait {
+    /// Makes an attempt, and schedules the next tick, unless another tick is planned by now. With
+    /// `advanced`, the attempt is made although it is not due.
+    async fn run_tick(
+        &self,
+        ctx: &ObjectContext<'_>,
+        number: u64,
+        advanced: Option<Slot>,
+    ) -> Result<(), HandlerError> {
+        let key = parse_key(ctx.key())?;
+        match load_state(ctx).await? {
+            Some(state) if state.tick() != number => {}
+            Some(WaitState::Waiting(mut waiting)) => {
+                waiting.slot = advanced.or(waiting.slot);
+                let attempt =
+                    || async { Ok(Json(self.tick_once(&key, &waiting, advanced.is_some()).await)) };
+                match ctx.run(attempt).name("attempt").await {
+                    Ok(Json(result)) => apply(ctx, &key, result),
+                    Err(error) => {
+                        tracing::warn!(%key, %error, "tick canceled at the engine; repeating it in a minute");
+                        waiting.tick += 1;
+                        schedule_tick(ctx, waiting.tick, CANCELLED_RETRY_DELAY);
+                        ctx.set(STATE_KEY, Json(WaitState::Waiting(waiting)));
+                    }
+                }
+            }
+            Some(WaitState::Finished(_)) => ctx.clear_all(),
+            None => {}
+        }
+        Ok(())
+    }
+
     /// Checks the receiver of a request, if it has one.
     ///
     /// # Errors
@@ -281,8 +304,7 @@ impl JobWait {
         Ok(checked.map_err(|error| bad_request(&error))?)
     }
 
-    /// Checks the receiver, and returns the values that the wait starts with. Counts a new wait at
-    /// once, so that the other waits make room for it before it gets its first slot.
+    /// Checks the receiver, and returns the values that the wait starts with.
     ///
     /// # Errors
     ///
@@ -293,16 +315,11 @@ impl JobWait {
         is_new: bool,
     ) -> Result<Json<StartParams>, HandlerError> {
         self.check_receiver(request)?;
-        let plan = self.schedule.plan(&PollState::new(Duration::ZERO, 1));
-        let urgency = UrgencyBucket::from_plan(plan);
-        let epoch = self.lease.epoch();
         if is_new {
             self.metrics.record_started();
-            let count_key = urgency.map(|urgency| CountKey { epoch, urgency });
-            self.lease.update_count(None, count_key);
         }
         let policy = request.policy(self.policy);
-        Ok(Json(StartParams { now: self.clock.now(), policy, urgency, epoch }))
+        Ok(Json(StartParams { now: self.clock.now(), policy }))
     }
 }
 

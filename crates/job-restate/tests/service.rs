@@ -43,8 +43,13 @@ async fn start_engine(reports: Reports) -> String {
                     let body = request.into_body().collect().await.unwrap().to_bytes();
                     reports.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
                     let nothing = json!({"secs": 0, "nanos": 0});
-                    let slot = json!({"share": {"request_price": nothing, "max_gap": nothing}, "epoch": 0, "is_budget_spent": false});
-                    let grant = json!({"per_second": 10.0, "in_flight": 2, "blocked_for": nothing, "slot": slot});
+                    let slots = json!({"first": "2027-01-15T08:00:00Z", "gap": nothing, "count": 0, "generation": 0});
+                    let second = json!({"secs": 1, "nanos": 0});
+                    let grant = json!({
+                        "slots": slots, "retry_after": second, "advanced": slots, "max_in_flight": 2,
+                        "min_gap": nothing, "blocked_for": nothing, "generation": 0, "is_budget_spent": false,
+                        "share": {"request_price": nothing, "max_gap": nothing}, "takes_turns": false,
+                    });
                     Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(grant.to_string()))))
                 }
             });
@@ -155,7 +160,7 @@ async fn health_metrics_and_manifest_are_served() {
 }
 
 #[tokio::test]
-async fn usage_is_reported_regularly_and_the_lease_released() {
+async fn usage_is_reported_regularly_until_the_service_leaves() {
     let reports = Reports::default();
     let service = TestService::start(start_engine(reports.clone()).await).await;
     poll_until("a second report", async || reports.lock().unwrap().len() >= 2).await;

@@ -27,7 +27,7 @@ use tokio::net::TcpListener;
 
 use super::serve;
 use crate::{
-    budget::{JobBudget, Lease},
+    budget::{JobBudget, ServiceBudget},
     metrics::Metrics,
     notify::{DisabledNotifier, JobNotifier},
     wait::JobWait,
@@ -168,7 +168,12 @@ impl Deployment {
         self
     }
 
-    fn bind_services(self, builder: Builder, lease: Arc<Lease>, metrics: Arc<Metrics>) -> Builder {
+    fn bind_services(
+        self,
+        builder: Builder,
+        budget: Arc<ServiceBudget>,
+        metrics: Arc<Metrics>,
+    ) -> Builder {
         let Self {
             client,
             clock,
@@ -181,12 +186,13 @@ impl Deployment {
             ..
         } = self;
         let delivery = JobNotifier::new(notifier.clone(), clock.clone(), metrics.clone());
-        let wait = JobWait { client, clock, schedule, policy, notifier, retention, lease, metrics };
-        let budget = JobBudget::new(per_second, max_in_flight);
+        let wait =
+            JobWait { client, clock, schedule, policy, notifier, retention, budget, metrics };
+        let shared = JobBudget::new(per_second, max_in_flight);
         let delivery_options = service_options().idempotency_retention(NOTIFICATION_DEDUP_PERIOD);
         builder
             .bind(wait.into_service_definition().options(service_options()))
-            .bind(budget.into_service_definition().options(service_options()))
+            .bind(shared.into_service_definition().options(service_options()))
             .bind(delivery.into_service_definition().options(delivery_options))
     }
 
@@ -199,7 +205,7 @@ impl Deployment {
     /// - `/ready` returns 200 while the service may send requests, and otherwise 503 with the reason;
     /// - `/metrics` returns the Prometheus metrics of this process.
     ///
-    /// To stop, the service releases its grant and gives calls in progress up to ten seconds to
+    /// To stop, the service leaves the budget to the others and gives calls in progress up to ten seconds to
     /// finish. The engine repeats calls that are interrupted.
     ///
     /// # Errors
@@ -208,8 +214,8 @@ impl Deployment {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future interrupts all calls in progress. The engine repeats them, but the grant
-    /// is not released and expires after about ten seconds.
+    /// Dropping the future interrupts all calls in progress. The engine repeats them, but the
+    /// other services get its requests in flight only after about ten seconds.
     pub async fn serve<T>(
         mut self,
         listener: TcpListener,
@@ -217,24 +223,24 @@ impl Deployment {
     ) -> Result<T, IdentityKeyError> {
         let metrics = Arc::new(Metrics::new());
         let service = RandomState::new().hash_one(0);
-        let lease = Arc::new(Lease::new(service, self.clock.clone()));
+        let budget = Arc::new(ServiceBudget::new(service, self.clock.clone()));
         let (transport, ingress) = (self.transport.clone(), mem::take(&mut self.ingress));
         let mut builder = Endpoint::builder();
         for key in mem::take(&mut self.identity_keys) {
             builder = builder.identity_key(&key).map_err(|_| IdentityKeyError)?;
         }
-        let endpoint = self.bind_services(builder, lease.clone(), metrics.clone()).build();
+        let endpoint = self.bind_services(builder, budget.clone(), metrics.clone()).build();
         let until = async {
             let ended = tokio::select! {
                 ended = until => ended,
-                never = lease.run(&*transport, &ingress) => match never {},
+                never = budget.run(&*transport, &ingress) => match never {},
             };
-            // Release the grant while this service still accepts calls, because the engine may have
+            // Leave the budget while this service still accepts calls, because the engine may have
             // no other service that can run the budget object.
-            lease.release(&*transport, &ingress).await;
+            budget.leave(&*transport, &ingress).await;
             ended
         };
-        Ok(serve(listener, endpoint, metrics, lease.clone(), until).await)
+        Ok(serve(listener, endpoint, metrics, budget.clone(), until).await)
     }
 }
 

@@ -2,12 +2,17 @@
 
 use job_model::object::{Object, ObjectKind};
 use job_notify::{DeliveryState, NotifierError};
-use job_poller::schedule::{Adaptive, BudgetShare, Fixed};
+use job_poller::{
+    machine::AttemptError,
+    schedule::{Adaptive, BudgetShare, Fixed},
+};
 use job_transport::{ObjectReading, Reading};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::notify::DeliveryRequest;
+
+const NO_SHARE: BudgetShare = BudgetShare::new(Duration::ZERO, Duration::MAX);
 
 fn timestamp_at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
@@ -50,8 +55,8 @@ fn replaying_a_persisted_wait_gives_the_same_steps() {
     for phase in ["Running", "Running", "Running", "Success"] {
         let mut replayed = round_trip(&waiting);
         for (second, input) in [(now, Input::Wake), (now + 1, reading(phase))] {
-            let step = waiting.step(&schedule, Slot::NONE, timestamp_at(second), input.clone());
-            assert_eq!(replayed.step(&schedule, Slot::NONE, timestamp_at(second), input), step);
+            let step = waiting.step(&schedule, NO_SHARE, timestamp_at(second), input.clone());
+            assert_eq!(replayed.step(&schedule, NO_SHARE, timestamp_at(second), input), step);
             events.extend(step.0.iter().map(ToString::to_string));
             match step.1 {
                 Action::SleepUntil(until) => now = until.as_secs() as i64 + 1,
@@ -100,8 +105,8 @@ fn a_persisted_wait_goes_on_to_the_objects_of_its_job() {
     let result = loop {
         // Each input goes to the wait, and to one that was stored and loaded before.
         let mut replayed = round_trip(&waiting);
-        let step = waiting.step(&schedule, Slot::NONE, timestamp_at(now), input.clone());
-        assert_eq!(replayed.step(&schedule, Slot::NONE, timestamp_at(now), input), step);
+        let step = waiting.step(&schedule, NO_SHARE, timestamp_at(now), input.clone());
+        assert_eq!(replayed.step(&schedule, NO_SHARE, timestamp_at(now), input), step);
         assert_eq!(replayed, waiting);
         lines.extend(step.0.iter().map(|event| format!("{now:>4}  {event}")));
         input = match step.1 {
@@ -166,14 +171,13 @@ fn a_late_engine_makes_one_attempt_after_the_deadline() {
     let policy = WaitPolicy::new().timeout(Duration::from_secs(60));
     for (away, ends) in [(3_600, "deadline_exceeded"), (3_600, "succeeded")] {
         let mut waiting = ActiveWait::new(&key(), policy, 7, 0, timestamp_at(0));
-        let _ = waiting.step(&schedule, Slot::NONE, timestamp_at(0), Input::Wake);
-        let _ = waiting.step(&schedule, Slot::NONE, timestamp_at(1), reading("Running"));
+        let _ = waiting.step(&schedule, NO_SHARE, timestamp_at(0), Input::Wake);
+        let _ = waiting.step(&schedule, NO_SHARE, timestamp_at(1), reading("Running"));
         let mut waiting = round_trip(&waiting);
-        let (_, action) = waiting.step(&schedule, Slot::NONE, timestamp_at(away), Input::Wake);
+        let (_, action) = waiting.step(&schedule, NO_SHARE, timestamp_at(away), Input::Wake);
         assert!(matches!(action, Action::Fetch { timeout, .. } if timeout.as_secs() == 30));
         let phase = if ends == "succeeded" { "Success" } else { "Running" };
-        let (_, action) =
-            waiting.step(&schedule, Slot::NONE, timestamp_at(away + 1), reading(phase));
+        let (_, action) = waiting.step(&schedule, NO_SHARE, timestamp_at(away + 1), reading(phase));
         let Action::Finish(result) = action else { panic!("{action:?}") };
         let finished = FinishedWait::new(&key(), &result, 9, Vec::new());
         assert_eq!((&*finished.outcome, finished.has_job_ended), (ends, ends == "succeeded"));
@@ -181,30 +185,45 @@ fn a_late_engine_makes_one_attempt_after_the_deadline() {
 }
 
 #[test]
-fn a_binding_budget_adds_one_early_wake_per_delay() {
-    let share = BudgetShare::new(Duration::from_secs(4), Duration::from_secs(100));
-    let spent = Slot { share, epoch: 0, is_budget_spent: true };
+fn only_an_attempt_that_the_schedule_planned_may_be_advanced() {
     let schedule = Adaptive::new();
-    let (no_timeout, short) =
-        (WaitPolicy::new().no_timeout(), WaitPolicy::new().timeout(Duration::from_secs(15)));
-    // A delay that is not the schedule's, here the last one before the deadline, is not halved, so
-    // the tick is not early.
-    for (policy, parts) in [(no_timeout, 2.0), (short, 1.0)] {
+    let policy = WaitPolicy::new();
+    let rows = [
+        ("a plan of the schedule", policy, reading("Running"), true),
+        (
+            "the last delay before the deadline",
+            policy.timeout(Duration::from_secs(3)),
+            reading("Running"),
+            false,
+        ),
+        (
+            "the delay after an error",
+            policy,
+            Input::Error(AttemptError::timed_out(Duration::from_secs(30))),
+            false,
+        ),
+    ];
+    for (what, policy, input, may_advance) in rows {
         let mut waiting = ActiveWait::new(&key(), policy, 7, 0, timestamp_at(0));
-        assert_eq!(waiting.arrival(timestamp_at(0)), Arrival::Due);
-        let _ = waiting.step(&schedule, spent, timestamp_at(0), Input::Wake);
-        let (_, action) = waiting.step(&schedule, spent, timestamp_at(1), reading("Running"));
-        let Action::SleepUntil(until) = action else { panic!("{action:?}") };
-        let pause = until.as_secs_f64() - 1.0;
-        let due = waiting.due_at.duration_since(timestamp_at(1)).as_secs_f64();
-        assert!((due / pause - parts).abs() < 1e-6, "{pause} {due}");
-        let next_tick_at = timestamp_at(0) + jiff::SignedDuration::try_from(until).unwrap();
-        let expected = if parts > 1.0 { Arrival::Early } else { Arrival::Due };
-        assert_eq!(waiting.arrival(next_tick_at), expected);
-        assert_eq!(waiting.arrival(waiting.due_at), Arrival::Due);
-        waiting.has_reservation = true;
-        assert_eq!(waiting.arrival(next_tick_at), Arrival::Reserved);
+        let _ = waiting.step(&schedule, NO_SHARE, timestamp_at(0), Input::Wake);
+        let (_, action) = waiting.step(&schedule, NO_SHARE, timestamp_at(1), input);
+        assert!(matches!(action, Action::SleepUntil(_)), "{what}: {action:?}");
+        let earliest = may_advance.then(|| timestamp_at(3));
+        assert_eq!(round_trip(&waiting).earliest, earliest, "{what}");
     }
+}
+
+#[test]
+fn an_advanced_attempt_is_due_at_once() {
+    let schedule = Fixed::new(Duration::from_secs(30));
+    let mut waiting = ActiveWait::new(&key(), WaitPolicy::new(), 7, 0, timestamp_at(0));
+    let _ = waiting.step(&schedule, NO_SHARE, timestamp_at(0), Input::Wake);
+    let _ = waiting.step(&schedule, NO_SHARE, timestamp_at(1), reading("Running"));
+    let (_, action) = waiting.step(&schedule, NO_SHARE, timestamp_at(9), Input::Wake);
+    assert!(matches!(action, Action::SleepUntil(at) if at.as_secs() == 31), "{action:?}");
+    waiting.advance(timestamp_at(10));
+    let (_, action) = waiting.step(&schedule, NO_SHARE, timestamp_at(10), Input::Wake);
+    assert!(matches!(action, Action::Fetch { .. }), "{action:?}");
 }
 
 #[test]
@@ -243,9 +262,9 @@ fn states_that_were_stored_are_read_and_continued() {
         let WaitState::Waiting(mut waiting) = state else { panic!("{state:?}") };
         assert_eq!((waiting.tick, waiting.receivers.len()), (3, 1));
         let schedule = Fixed::new(Duration::from_secs(10));
-        let (_, action) = waiting.step(&schedule, Slot::NONE, timestamp_at(5), Input::Wake);
+        let (_, action) = waiting.step(&schedule, NO_SHARE, timestamp_at(5), Input::Wake);
         assert!(matches!(action, Action::Fetch { .. }), "{action:?}");
-        let (_, action) = waiting.step(&schedule, Slot::NONE, timestamp_at(6), reading("Success"));
+        let (_, action) = waiting.step(&schedule, NO_SHARE, timestamp_at(6), reading("Success"));
         let Action::Finish(result) = action else { panic!("{action:?}") };
         assert_eq!(result.map(|finished| finished.attempts), Ok(2));
     }

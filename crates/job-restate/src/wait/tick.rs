@@ -11,15 +11,19 @@ use job_poller::{
     Event, FinishedJob, WaitError, WaitErrorKind,
     budget::AttemptStats,
     machine::{Action, AttemptError, Input},
+    schedule::BudgetShare,
 };
 use job_transport::{ErrorClass, JobSnapshot};
 
 use super::JobWait;
 use crate::{
-    budget::{CountKey, Slot},
+    budget::SentAway,
     key::WaitKey,
     state::{ActiveWait, FinishedWait, TickResult, WaitState},
 };
+
+/// A placeholder in steps of the machine that follow no attempt.
+const NO_SHARE: BudgetShare = BudgetShare::new(Duration::ZERO, Duration::MAX);
 
 /// What to do after the attempts of a tick.
 enum TickAction {
@@ -37,68 +41,111 @@ enum Target {
 
 impl JobWait {
     /// Makes the attempt that is due, if the wait gets a slot, and plans the next tick.
-    pub(super) async fn tick_once(&self, key: &WaitKey, before: &ActiveWait) -> TickResult {
+    pub(super) async fn tick_once(
+        &self,
+        key: &WaitKey,
+        before: &ActiveWait,
+        is_advanced: bool,
+    ) -> TickResult {
         let mut waiting = before.clone();
         let mut now = self.clock.now();
-        let (mut events, mut action) = waiting.step(&*self.schedule, Slot::NONE, now, Input::Wake);
-        let mut slot = None;
+        waiting.earliest = None;
+        if is_advanced {
+            waiting.advance(now);
+        }
+        let (mut events, mut action) = waiting.step(&*self.schedule, NO_SHARE, now, Input::Wake);
+        let mut share = None;
         let next = loop {
             let (target, timeout) = match action {
                 Action::Fetch { id, timeout, last } => (Target::Job(id, last), timeout),
                 // Each object needs a slot of its own, because a job may have hundreds of nodes.
-                Action::FetchObject { .. } if slot.is_some() => {
+                Action::FetchObject { .. } if share.is_some() => {
                     break TickAction::Sleep(waiting.checkpoint.elapsed());
                 }
                 Action::FetchObject { id, timeout } => (Target::Object(id), timeout),
                 Action::SleepUntil(at) => break TickAction::Sleep(at),
                 Action::Finish(result) => break TickAction::Finish(result),
             };
-            let (granted, input) = match slot {
+            let (of_slot, input) = match share {
                 None => {
-                    let requested = self.lease.request_slot(before.arrival(now));
-                    self.metrics.record_slot(requested.is_ok());
-                    let (granted, slot_guard) = match requested {
-                        Ok(granted) => granted,
-                        Err(after) => return reschedule(before, now, after),
+                    let acquired = self.budget.acquire(before.slot).await;
+                    self.metrics.record_slot(acquired.is_ok());
+                    let slot = match acquired {
+                        Ok(slot) => slot,
+                        Err(sent_away) => return self.send_away(key, before, sent_away),
                     };
+                    let of_slot = slot.share;
                     let (input, stats) = self.fetch(key, &target, timeout).await;
-                    slot_guard.complete(stats);
-                    (granted, input)
+                    slot.complete(stats);
+                    (of_slot, input)
                 }
                 // Sub-job lookups are sent at once without a slot: they are few, and the budget
                 // counts them.
-                Some(granted) => {
+                Some(of_slot) => {
                     let (input, stats) = self.fetch(key, &target, timeout).await;
-                    self.lease.record_extra(&stats);
-                    (granted, input)
+                    self.budget.record_extra(&stats);
+                    (of_slot, input)
                 }
             };
-            slot = Some(granted);
+            share = Some(of_slot);
             now = self.clock.now();
             let more;
-            (more, action) = waiting.step(&*self.schedule, granted, now, input);
+            (more, action) = waiting.step(&*self.schedule, of_slot, now, input);
             events.extend(more);
         };
         log_events(key, &waiting, &events);
         match next {
             TickAction::Sleep(at) => {
-                if let Some(Slot { epoch, .. }) = slot {
-                    let count_key = waiting.urgency.map(|urgency| CountKey { epoch, urgency });
-                    self.lease.update_count(waiting.count_key, count_key);
-                    waiting.count_key = count_key;
-                }
-                waiting.has_reservation = false;
+                waiting.slot = None;
                 let pause = at.saturating_sub(waiting.checkpoint.elapsed());
-                schedule_next(waiting, now, pause)
+                self.plan_tick(key, before, waiting, now, pause)
             }
-            TickAction::Finish(result) => self.finish(key, waiting, &result),
+            TickAction::Finish(result) => {
+                self.budget.replan(key, before.next_tick_at, None);
+                self.finish(key, waiting, &result)
+            }
         }
+    }
+
+    /// Plans a tick for a wait that may send no request now, but no later than its deadline.
+    fn send_away(&self, key: &WaitKey, before: &ActiveWait, sent_away: SentAway) -> TickResult {
+        let (mut waiting, now) = (before.clone(), self.clock.now());
+        let (machine, elapsed) = waiting.checkpoint.clone().continue_at(now);
+        let remaining = machine.policy().deadline().saturating_sub(elapsed);
+        // It is due, so it may come back earlier if a slot would lapse.
+        (waiting.slot, waiting.earliest) = (None, Some(now));
+        let pause = match sent_away {
+            SentAway::Until(slot) => {
+                waiting.slot = Some(slot);
+                slot.at.duration_since(now).try_into().unwrap_or_default()
+            }
+            SentAway::For(delay) => delay,
+        };
+        let pause = if remaining.is_zero() { pause } else { pause.min(remaining) };
+        self.plan_tick(key, before, waiting, now, pause)
+    }
+
+    /// Plans the next tick after this delay.
+    fn plan_tick(
+        &self,
+        key: &WaitKey,
+        before: &ActiveWait,
+        waiting: ActiveWait,
+        now: Timestamp,
+        delay: Duration,
+    ) -> TickResult {
+        let result = schedule_next(waiting, now, delay);
+        if let WaitState::Waiting(waiting) = &result.state {
+            let next = (waiting.next_tick_at, waiting.planned());
+            self.budget.replan(key, before.next_tick_at, Some(next));
+        }
+        result
     }
 
     /// Stops a wait because a caller canceled it.
     pub(super) fn stop(&self, key: &WaitKey, mut waiting: ActiveWait) -> TickResult {
         let now = self.clock.now();
-        match waiting.step(&*self.schedule, Slot::NONE, now, Input::Stop).1 {
+        match waiting.step(&*self.schedule, NO_SHARE, now, Input::Stop).1 {
             Action::Finish(result) => self.finish(key, waiting, &result),
             // The machine always finishes on `Input::Stop`.
             Action::Fetch { .. } | Action::FetchObject { .. } | Action::SleepUntil(_) => {
@@ -114,7 +161,6 @@ impl JobWait {
         mut waiting: ActiveWait,
         result: &Result<FinishedJob, WaitError>,
     ) -> TickResult {
-        self.lease.update_count(waiting.count_key, None);
         if matches!(result, Err(error) if error.kind() == WaitErrorKind::Stopped) {
             waiting.receivers.clear();
         }
@@ -141,21 +187,6 @@ impl JobWait {
         let stats = AttemptStats::from_input(latency, &input);
         (input, stats)
     }
-}
-
-/// Plans a tick that requests a slot again: after the delay `after`, or without one when the
-/// attempt is due, but no later than the deadline.
-fn reschedule(waiting: &ActiveWait, now: Timestamp, after: Option<Duration>) -> TickResult {
-    let mut waiting = waiting.clone();
-    let until_due = waiting.due_at.duration_since(now).try_into().unwrap_or_default();
-    let (machine, elapsed) = waiting.checkpoint.clone().continue_at(now);
-    let remaining = machine.policy().deadline().saturating_sub(elapsed);
-    let wanted = after.unwrap_or(until_due);
-    let pause = if remaining.is_zero() { wanted } else { wanted.min(remaining) };
-    // If the tick comes earlier than the reservation, because of the deadline, the wait must not
-    // take the slot of another wait.
-    waiting.has_reservation = after == Some(pause);
-    schedule_next(waiting, now, pause)
 }
 
 /// Plans the next tick after this delay.

@@ -12,7 +12,7 @@ use job_transport::{Client, clock::Clock};
 
 use super::*;
 use crate::{
-    budget::{Grant, Lease},
+    budget::{Grant, ServiceBudget, Slot, SlotRun},
     metrics::Metrics,
     notify::DisabledNotifier,
     state::Receiver,
@@ -40,6 +40,23 @@ impl Clock for ManualClock {
 
     fn sleep(&self, _: Duration) -> BoxFuture<'_, ()> {
         Box::pin(pending())
+    }
+}
+
+/// The same clock. Whoever sleeps moves it on.
+struct SleepingClock(ManualClock);
+
+impl Clock for SleepingClock {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.monotonic()
+    }
+
+    fn sleep(&self, span: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(async move { self.0.set((self.0.monotonic() + span).as_secs_f64()) })
     }
 }
 
@@ -74,7 +91,7 @@ impl TestBed {
             policy: WaitPolicy::new(),
             notifier: Arc::new(DisabledNotifier),
             retention: Duration::from_secs(99),
-            lease: Arc::new(Lease::new(1, Arc::new(clock.clone()))),
+            budget: Arc::new(ServiceBudget::new(1, Arc::new(SleepingClock(clock.clone())))),
             metrics: Arc::new(Metrics::new()),
         };
         Self { sim, wait, clock, key }
@@ -88,16 +105,33 @@ impl TestBed {
 
     async fn tick(&self, seconds: f64, waiting: &ActiveWait) -> TickResult {
         self.clock.set(seconds);
-        self.wait.tick_once(&self.key, waiting).await
+        self.wait.tick_once(&self.key, waiting, false).await
     }
 
-    /// Gives the service a grant, then calls [`tick`](Self::tick).
-    async fn tick_with_lease(&self, seconds: f64, waiting: &ActiveWait) -> TickResult {
+    /// Gives the service a grant and the wait a slot, then calls [`tick`](Self::tick).
+    async fn tick_with_slot(&self, seconds: f64, waiting: &ActiveWait) -> TickResult {
+        self.grant(seconds);
+        let slot = Some(Slot { at: self.clock.now(), generation: 0 });
+        self.tick(seconds, &ActiveWait { slot, ..waiting.clone() }).await
+    }
+
+    fn grant(&self, seconds: f64) {
         self.clock.set(seconds);
-        let grant =
-            Grant { per_second: 50.0, in_flight: 1, blocked_for: Duration::ZERO, slot: Slot::NONE };
-        self.wait.lease.accept_grant(grant);
-        self.tick(seconds, waiting).await
+        let gap = Duration::from_millis(20);
+        let slots = SlotRun { first: self.clock.now(), gap, count: 0, generation: 0 };
+        let grant = Grant {
+            slots,
+            retry_after: Duration::from_secs(60),
+            advanced: slots,
+            max_in_flight: 1,
+            min_gap: gap,
+            blocked_for: Duration::ZERO,
+            generation: 0,
+            share: NO_SHARE,
+            is_budget_spent: false,
+            takes_turns: false,
+        };
+        self.wait.budget.accept_grant(self.clock.monotonic(), 0, grant);
     }
 
     /// Returns the JSON that the handler `status` returns, indented.
@@ -127,15 +161,15 @@ async fn ticks_advance_a_wait_and_its_status() {
     let bed = TestBed::new();
     let mut statuses = bed.status(&WaitState::Waiting(bed.waiting(WaitPolicy::new()).into()));
     let (waiting, after) =
-        expect_active(bed.tick_with_lease(0.0, &bed.waiting(WaitPolicy::new())).await);
-    assert_eq!((after, waiting.tick, waiting.has_reservation), (10.0, 41, false));
+        expect_active(bed.tick_with_slot(0.0, &bed.waiting(WaitPolicy::new())).await);
+    assert_eq!((after, waiting.tick, waiting.slot), (10.0, 41, None));
     assert_eq!(waiting.next_tick_at, bed.clock.now() + Duration::from_secs(10));
     statuses += &bed.status(&WaitState::Waiting(waiting.clone().into()));
     // A tick that comes too early sends no request.
     let (waiting, after) = expect_active(bed.tick(4.0, &waiting).await);
     assert_eq!((after, waiting.tick), (6.0, 42));
-    let (waiting, _) = expect_active(bed.tick_with_lease(10.0, &waiting).await);
-    let result = bed.tick_with_lease(20.0, &waiting).await;
+    let (waiting, _) = expect_active(bed.tick_with_slot(10.0, &waiting).await);
+    let result = bed.tick_with_slot(20.0, &waiting).await;
     let finished = expect_finished(&result);
     assert_eq!(
         (&*finished.outcome, finished.has_job_ended, finished.tick),
@@ -163,7 +197,7 @@ async fn each_object_is_read_in_a_tick_of_its_own() {
         let WaitState::Waiting(stored) = serde_json::from_str(&text).unwrap() else {
             panic!("{text}")
         };
-        let result = bed.tick_with_lease(now, &stored).await;
+        let result = bed.tick_with_slot(now, &stored).await;
         let requests = bed.sim.requests() - before.0;
         assert!(requests <= 1, "{requests} requests in a tick");
         let what = match bed.sim.object_requests() > before.1 {
@@ -190,20 +224,42 @@ async fn each_object_is_read_in_a_tick_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_tick_without_a_slot_reschedules_the_wait_unchanged() {
+async fn a_wait_without_a_slot_is_sent_away_unchanged() {
     let bed = TestBed::new();
     let before = bed.waiting(WaitPolicy::new());
     let (waiting, after) = expect_active(bed.tick(0.0, &before).await);
-    assert_eq!((after, waiting.has_reservation, waiting.tick), (3.0, true, 41));
+    assert_eq!((after, waiting.slot, waiting.tick), (3.0, None, 41));
     assert_eq!(waiting.checkpoint, before.checkpoint);
-    // If the reservation is after the deadline, the wait comes back at the deadline and finishes
-    // there without a slot.
-    let short = bed.waiting(WaitPolicy::new().timeout(Duration::from_secs(2)));
-    let (waiting, after) = expect_active(bed.tick(0.5, &short).await);
-    assert_eq!((after, waiting.has_reservation), (1.5, false));
-    let result = bed.tick(2.0, &waiting).await;
+    // A wait keeps a slot that is later.
+    bed.grant(10.0);
+    let slot = Slot { at: bed.clock.now() + Duration::from_secs(20), generation: 0 };
+    let before = ActiveWait { slot: Some(slot), ..before };
+    let (waiting, after) = expect_active(bed.tick(10.0, &before).await);
+    assert_eq!((after, waiting.slot), (20.0, Some(slot)));
+    // If the slot is after the deadline, the wait comes back at the deadline and finishes there
+    // without a request.
+    let short = bed.waiting(WaitPolicy::new().timeout(Duration::from_secs(12)));
+    bed.grant(20.0);
+    let slot = Slot { at: bed.clock.now() + Duration::from_secs(20), generation: 0 };
+    let short = ActiveWait { slot: Some(slot), ..short };
+    let (waiting, after) = expect_active(bed.tick(20.0, &short).await);
+    assert_eq!(after, 2.0);
+    let result = bed.tick(22.0, &waiting).await;
     assert_eq!(expect_finished(&result).outcome, "deadline_exceeded");
     assert!(!expect_finished(&result).has_job_ended);
+    assert_eq!(bed.sim.requests(), 0);
+}
+
+#[tokio::test]
+async fn an_advanced_tick_makes_its_attempt_before_it_is_due() {
+    let bed = TestBed::new();
+    let (waiting, _) =
+        expect_active(bed.tick_with_slot(0.0, &bed.waiting(WaitPolicy::new())).await);
+    bed.grant(4.0);
+    let slot = Some(Slot { at: bed.clock.now(), generation: 0 });
+    let advanced = ActiveWait { slot, ..waiting };
+    let (waiting, after) = expect_active(bed.wait.tick_once(&bed.key, &advanced, true).await);
+    assert_eq!((after, waiting.tick, bed.sim.requests()), (10.0, 42, 2));
 }
 
 #[tokio::test]

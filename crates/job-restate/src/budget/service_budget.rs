@@ -1,0 +1,258 @@
+//! The budget as one service sees it: reports to the budget object, and slots for the ticks that the
+//! engine calls here.
+
+mod state;
+
+pub(crate) use state::SentAway;
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use job_model::HumanDuration;
+use job_poller::{budget::AttemptStats, schedule::BudgetShare};
+use job_transport::{clock::Clock, transport::Transport};
+use tokio::sync::{Notify, oneshot};
+
+use self::state::{ServiceState, Start};
+use super::{
+    JobBudget,
+    message::{GRANT_TTL, Grant, REPORT_INTERVAL, Report, Slot},
+    planned_waits::PlannedWait,
+};
+use crate::{engine::post_json, key::WaitKey};
+
+/// The minimum time between two reports, if a wait needs a slot.
+const MIN_REPORT_INTERVAL: Duration = Duration::from_millis(200);
+
+/// How long a tick waits for a slot. If the budget object has not answered by then, the wait comes back
+/// later.
+const MAX_SLOT_WAIT: Duration = Duration::from_secs(3);
+
+/// How long a tick waits for the time of its slot. A wait whose slot is later is sent away until then.
+const MAX_STAY: Duration = Duration::from_secs(1);
+
+/// How long a tick waits until one more request may be in flight, without and with turns. Then its slot
+/// lapses.
+const MAX_IN_FLIGHT_WAIT: Duration = Duration::from_secs(1);
+const MAX_TURN_WAIT: Duration = Duration::from_secs(10);
+
+/// When a wait comes back that could not use its slot.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// The budget of a deployment, for one service.
+pub(crate) struct ServiceBudget {
+    state: Mutex<ServiceState>,
+    /// Triggers a report before the next one is due.
+    urgent_report: Notify,
+    /// Notifies the ticks that wait until one more request may be in flight.
+    may_start: Notify,
+    clock: Arc<dyn Clock>,
+}
+
+impl ServiceBudget {
+    pub(crate) fn new(service: u64, clock: Arc<dyn Clock>) -> Self {
+        let state = Mutex::new(ServiceState::new(service));
+        Self { state, urgent_report: Notify::new(), may_start: Notify::new(), clock }
+    }
+
+    fn state(&self) -> MutexGuard<'_, ServiceState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns when a request may be sent: at the time of the slot that the wait has, or of a new one.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if that is not soon.
+    pub(crate) async fn acquire(&self, carried: Option<Slot>) -> Result<SlotGuard<'_>, SentAway> {
+        self.state().requested += 1;
+        let now = self.clock.now();
+        let slot = match carried.filter(|slot| self.state().is_valid(*slot, now)) {
+            Some(slot) => slot,
+            None => self.request_slot().await?,
+        };
+        let until = slot.at.duration_since(self.clock.now()).try_into().unwrap_or_default();
+        if until > MAX_STAY {
+            return Err(SentAway::Until(slot));
+        }
+        self.clock.sleep(until).await;
+        let takes_turns = self.state().grant.is_some_and(|grant| grant.takes_turns);
+        let max_wait = if takes_turns { MAX_TURN_WAIT } else { MAX_IN_FLIGHT_WAIT };
+        let started = self.start(slot.generation);
+        tokio::select! {
+            biased;
+            started = started => started,
+            () = self.clock.sleep(max_wait) => Err(SentAway::For(RETRY_DELAY)),
+        }
+    }
+
+    /// Gets a slot from the budget object.
+    async fn request_slot(&self) -> Result<Slot, SentAway> {
+        let (sender, slot) = oneshot::channel();
+        self.state().needs.push_back(sender);
+        self.urgent_report.notify_one();
+        let too_late = Err(SentAway::For(MAX_SLOT_WAIT));
+        tokio::select! {
+            biased;
+            slot = slot => slot.unwrap_or(too_late),
+            () = self.clock.sleep(MAX_SLOT_WAIT) => too_late,
+        }
+    }
+
+    /// Waits until one more request may be in flight.
+    async fn start(&self, generation: u32) -> Result<SlotGuard<'_>, SentAway> {
+        loop {
+            let may_start = self.may_start.notified();
+            let started = self.state().start(self.clock.monotonic(), generation);
+            match started {
+                Start::Now(share) => return Ok(SlotGuard { budget: self, share, stats: None }),
+                Start::In(delay) => self.clock.sleep(delay).await,
+                Start::AfterOthers => {
+                    self.urgent_report.notify_one();
+                    may_start.await;
+                }
+                Start::Never => return Err(SentAway::For(RETRY_DELAY)),
+            }
+        }
+    }
+
+    /// Records an attempt that was made without a slot, right after one that had a slot.
+    pub(crate) fn record_extra(&self, stats: &AttemptStats) {
+        self.record(|state, now| state.record(now, stats, 1));
+    }
+
+    fn record(&self, record: impl FnOnce(&mut ServiceState, Duration) -> bool) {
+        let is_urgent = record(&mut self.state(), self.clock.monotonic());
+        if is_urgent {
+            self.urgent_report.notify_one();
+        }
+    }
+
+    /// Replaces the plan of a wait that was planned for the time `before`.
+    pub(crate) fn replan(
+        &self,
+        key: &WaitKey,
+        before: Timestamp,
+        now: Option<(Timestamp, PlannedWait)>,
+    ) {
+        let mut state = self.state();
+        state.planned.remove(before, key);
+        if let Some((due, planned)) = now {
+            state.planned.insert(due, key.clone(), planned);
+        }
+    }
+
+    /// Sends a report to the budget object every second, through the engine at `ingress`. Never returns.
+    pub(crate) async fn run(&self, transport: &dyn Transport, ingress: &str) -> Infallible {
+        let mut failed = false;
+        let mut report = self.take_report(false);
+        loop {
+            match self.report(transport, ingress, &report).await {
+                Ok(takes_turns) => {
+                    failed = false;
+                    // All services share one budget object; do not overload it with reports.
+                    self.clock.sleep(MIN_REPORT_INTERVAL).await;
+                    if !takes_turns {
+                        tokio::select! {
+                            () = self.clock.sleep(REPORT_INTERVAL - MIN_REPORT_INTERVAL) => {}
+                            () = self.urgent_report.notified() => {}
+                        }
+                    }
+                    report = self.take_report(false);
+                }
+                Err(error) => {
+                    if !failed {
+                        tracing::warn!(
+                            error,
+                            "cannot reach the budget object; polling pauses in five seconds"
+                        );
+                    }
+                    failed = true;
+                    self.clock.sleep(REPORT_INTERVAL).await;
+                    // Send the same report again, with the current time.
+                    (report.reported_at, report.time) = (self.clock.monotonic(), self.clock.now());
+                }
+            }
+        }
+    }
+
+    /// Returns why the service may send no requests at present, or `None` if it may.
+    pub(crate) fn obstacle(&self) -> Option<&'static str> {
+        self.state().obstacle(self.clock.monotonic())
+    }
+
+    /// Leaves the budget to the other services.
+    pub(crate) async fn leave(&self, transport: &dyn Transport, ingress: &str) {
+        let report = self.take_report(true);
+        // If the report does not arrive, the budget object notices that there are no more.
+        let _ =
+            tokio::time::timeout(REPORT_INTERVAL, self.report(transport, ingress, &report)).await;
+    }
+
+    fn take_report(&self, is_leaving: bool) -> Report {
+        let (reported_at, time) = (self.clock.monotonic(), self.clock.now());
+        self.state().take_report(reported_at, time, is_leaving)
+    }
+
+    /// Sends a report, and accepts the grant. Returns whether the services take turns.
+    async fn report(
+        &self,
+        transport: &dyn Transport,
+        ingress: &str,
+        report: &Report,
+    ) -> Result<bool, String> {
+        let posted = post_json(transport, ingress, JobBudget::GRANT_PATH, report);
+        let posted = tokio::time::timeout(GRANT_TTL / 2, posted).await;
+        let (status, reply) = posted.map_err(|_| {
+            format!("the engine did not answer within {}", HumanDuration(GRANT_TTL / 2))
+        })??;
+        if !status.is_success() {
+            return Err(format!("{status}: {}", String::from_utf8_lossy(&reply)));
+        }
+        let grant: Grant = serde_json::from_slice(&reply).map_err(|error| error.to_string())?;
+        self.accept_grant(report.reported_at, report.needed, grant);
+        Ok(grant.takes_turns)
+    }
+
+    /// Accepts the grant that answers the report sent at `reported_at`.
+    pub(crate) fn accept_grant(&self, reported_at: Duration, needed: u32, grant: Grant) {
+        let is_unserved = {
+            let mut state = self.state();
+            state.accept_grant(reported_at, self.clock.monotonic(), needed, grant);
+            !state.needs.is_empty()
+        };
+        if is_unserved {
+            self.urgent_report.notify_one();
+        }
+        self.may_start.notify_waiters();
+    }
+}
+
+/// A slot in use. Frees the slot when dropped.
+pub(crate) struct SlotGuard<'a> {
+    budget: &'a ServiceBudget,
+    /// The share of the budget with which the wait plans its next attempt.
+    pub(crate) share: BudgetShare,
+    stats: Option<AttemptStats>,
+}
+
+impl SlotGuard<'_> {
+    pub(crate) fn complete(mut self, stats: AttemptStats) {
+        self.stats = Some(stats);
+    }
+}
+
+impl Drop for SlotGuard<'_> {
+    fn drop(&mut self) {
+        let stats = self.stats;
+        self.budget.record(|state, now| state.complete(now, stats.as_ref()));
+        self.budget.may_start.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests;
