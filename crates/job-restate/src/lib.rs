@@ -93,6 +93,7 @@
 mod key;
 mod request;
 mod engine;
+mod reference_clock;
 mod metrics;
 mod budget;
 mod state;

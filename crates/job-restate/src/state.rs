@@ -202,6 +202,13 @@ impl ActiveWait {
         }
     }
 
+    /// Returns whether [`extend`](Self::extend) sets a later deadline.
+    pub(crate) fn is_extended_by(&self, policy: &WaitPolicy, now: Timestamp) -> bool {
+        let mut extended = self.clone();
+        extended.extend(policy, now);
+        extended.checkpoint.policy().deadline() > self.checkpoint.policy().deadline()
+    }
+
     /// Extends the deadline to that of a wait with `policy` that starts at `now`, if that is later.
     pub(crate) fn extend(&mut self, policy: &WaitPolicy, now: Timestamp) {
         let (machine, elapsed) = self.checkpoint.clone().continue_at(now);

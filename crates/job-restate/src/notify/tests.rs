@@ -5,6 +5,7 @@ use std::{future::pending, sync::Mutex};
 use futures_core::future::BoxFuture;
 use jiff::Timestamp;
 use job_notify::{DeliveryState, NotifierError};
+use job_transport::clock::Clock;
 use serde_json::{Value, json};
 
 use super::*;
@@ -66,7 +67,7 @@ async fn tries_are_counted_until_a_receiver_accepts() {
     let error = |text: &str| Err(NotifierError::transient(text));
     *notifier.results.lock().unwrap() = vec![Ok(()), error("second"), error("first")];
     let metrics = Arc::new(Metrics::new());
-    let clock = Arc::new(FixedClock);
+    let clock = Arc::new(ReferenceClock::new(Arc::new(FixedClock)));
     let service = JobNotifier::new(Arc::new(notifier.clone()), clock.clone(), metrics.clone());
     let mut request = request(7, "");
     let expected = [

@@ -30,6 +30,7 @@ use crate::{
     budget::{JobBudget, Lease},
     metrics::Metrics,
     notify::{DisabledNotifier, JobNotifier},
+    reference_clock::ReferenceClock,
     wait::JobWait,
 };
 
@@ -168,17 +169,15 @@ impl Deployment {
         self
     }
 
-    fn bind_services(self, builder: Builder, lease: Arc<Lease>, metrics: Arc<Metrics>) -> Builder {
+    fn bind_services(
+        self,
+        builder: Builder,
+        clock: Arc<ReferenceClock>,
+        lease: Arc<Lease>,
+        metrics: Arc<Metrics>,
+    ) -> Builder {
         let Self {
-            client,
-            clock,
-            schedule,
-            policy,
-            notifier,
-            per_second,
-            max_in_flight,
-            retention,
-            ..
+            client, schedule, policy, notifier, per_second, max_in_flight, retention, ..
         } = self;
         let delivery = JobNotifier::new(notifier.clone(), clock.clone(), metrics.clone());
         let wait = JobWait { client, clock, schedule, policy, notifier, retention, lease, metrics };
@@ -196,7 +195,8 @@ impl Deployment {
     /// HTTP/1.1:
     ///
     /// - `/health` returns 200 while the process runs;
-    /// - `/ready` returns 200 while the service may send requests, and otherwise 503 with the reason;
+    /// - `/ready` returns 200 while the service may send requests and its clock is right within 5 s,
+    ///   and otherwise 503 with the reason;
     /// - `/metrics` returns the Prometheus metrics of this process.
     ///
     /// To stop, the service releases its grant and gives calls in progress up to ten seconds to
@@ -216,6 +216,7 @@ impl Deployment {
         until: impl Future<Output = T>,
     ) -> Result<T, IdentityKeyError> {
         let metrics = Arc::new(Metrics::new());
+        let clock = Arc::new(ReferenceClock::new(self.clock.clone()));
         let service = RandomState::new().hash_one(0);
         let lease = Arc::new(Lease::new(service, self.clock.clone()));
         let (transport, ingress) = (self.transport.clone(), mem::take(&mut self.ingress));
@@ -223,7 +224,8 @@ impl Deployment {
         for key in mem::take(&mut self.identity_keys) {
             builder = builder.identity_key(&key).map_err(|_| IdentityKeyError)?;
         }
-        let endpoint = self.bind_services(builder, lease.clone(), metrics.clone()).build();
+        let endpoint =
+            self.bind_services(builder, clock.clone(), lease.clone(), metrics.clone()).build();
         let until = async {
             let ended = tokio::select! {
                 ended = until => ended,
@@ -234,7 +236,7 @@ impl Deployment {
             lease.release(&*transport, &ingress).await;
             ended
         };
-        Ok(serve(listener, endpoint, metrics, lease.clone(), until).await)
+        Ok(serve(listener, endpoint, metrics, clock, lease.clone(), until).await)
     }
 }
 

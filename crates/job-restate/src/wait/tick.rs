@@ -12,7 +12,10 @@ use job_poller::{
     budget::AttemptStats,
     machine::{Action, AttemptError, Input},
 };
-use job_transport::{ErrorClass, JobSnapshot};
+use job_transport::{
+    ErrorClass, FetchError, FetchErrorKind, Fetched, JobSnapshot, Reading, Unchanged,
+    clock::Clock as _,
+};
 
 use super::JobWait;
 use crate::{
@@ -132,14 +135,41 @@ impl JobWait {
     ) -> (Input, AttemptStats) {
         let client = self.client.clone().project(key.project.clone()).attempt_timeout(timeout);
         let began = self.clock.monotonic();
-        let input = match target {
-            Target::Job(id, last) => client.job_since(id, last.as_ref()).await.into(),
-            Target::Object(id) => client.object(id).await.into(),
+        let (input, date) = match target {
+            Target::Job(id, last) => {
+                let fetched = client.job_since(id, last.as_ref()).await;
+                let date = date_of(&fetched, |fetched| match fetched {
+                    Fetched::Reading(Reading { date, .. })
+                    | Fetched::Unchanged(Unchanged { date, .. }) => *date,
+                });
+                (fetched.into(), date)
+            }
+            Target::Object(id) => {
+                let fetched = client.object(id).await;
+                let date = date_of(&fetched, |reading| reading.date);
+                (fetched.into(), date)
+            }
         };
         let latency = self.clock.monotonic().saturating_sub(began);
+        if let Some(date) = date {
+            self.clock.handle_reply(latency, date);
+        }
         self.metrics.record_attempt(result_label(&input), latency.as_secs_f64());
         let stats = AttemptStats::from_input(latency, &input);
         (input, stats)
+    }
+}
+
+/// Returns the service's time when it sent the reply to this attempt.
+fn date_of<T>(
+    fetched: &Result<T, FetchError>,
+    date: impl FnOnce(&T) -> Option<Timestamp>,
+) -> Option<Timestamp> {
+    match fetched {
+        Ok(fetched) => date(fetched),
+        // This error can be that of an earlier reply.
+        Err(error) if error.kind() == FetchErrorKind::WrongSignature => None,
+        Err(error) => error.date(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Tests ticks against the simulated cloud, without an engine.
 
+mod clock;
+
 use std::{
     future::pending,
     sync::{Arc, Mutex},
@@ -15,6 +17,7 @@ use crate::{
     budget::{Grant, Lease},
     metrics::Metrics,
     notify::DisabledNotifier,
+    reference_clock::ReferenceClock,
     state::Receiver,
     status::WaitStatus,
 };
@@ -69,7 +72,7 @@ impl TestBed {
         let key = WaitKey { project: sim.project().clone(), job: sim.job().clone() };
         let wait = JobWait {
             client,
-            clock: Arc::new(clock.clone()),
+            clock: Arc::new(ReferenceClock::new(Arc::new(clock.clone()))),
             schedule: Arc::new(Fixed::new(Duration::from_secs(10))),
             policy: WaitPolicy::new(),
             notifier: Arc::new(DisabledNotifier),
