@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use job_notify::{Delivery, Notifier};
 use job_poller::{
     WaitPolicy,
@@ -81,10 +81,6 @@ pub(crate) struct DeliveryResult {
 }
 
 const STATE_KEY: &str = "wait";
-
-/// A tick that is later than this counts as lost, for example because an operator killed it at the
-/// engine. The next `watch` then schedules a new one.
-const TICK_LOST_AFTER: SignedDuration = SignedDuration::from_mins(10);
 
 /// The delay after which a tick is repeated if an operator canceled it at the engine.
 const CANCELLED_RETRY_DELAY: Duration = Duration::from_secs(60);
@@ -165,7 +161,7 @@ impl JobWait {
             }
             Some(WaitState::Waiting(mut waiting)) => {
                 waiting.extend(&params.policy, params.now);
-                if params.now.duration_since(waiting.next_tick_at) > TICK_LOST_AFTER {
+                if waiting.is_stalled(params.now) {
                     (waiting.tick, waiting.next_tick_at) = (waiting.tick + 1, params.now);
                     self.schedule_tick(&ctx, waiting.tick, Duration::ZERO);
                 }
@@ -201,7 +197,12 @@ impl JobWait {
     async fn status(&self, ctx: SharedObjectContext<'_>) -> Result<Json<WaitStatus>, HandlerError> {
         let key = parse_key(ctx.key())?;
         let state: Option<Json<WaitState>> = ctx.get(STATE_KEY).await?;
-        Ok(Json(WaitStatus::from_state(&key, state.as_ref().map(|Json(state)| state))))
+        let state = state.as_ref().map(|Json(state)| state);
+        let status = WaitStatus::from_state(&key, state);
+        let Some(WaitState::Waiting(waiting)) = state else { return Ok(Json(status)) };
+        let now = || async { Ok(Json(self.clock.now())) };
+        let Json(now) = ctx.run(now).name("now").await?;
+        Ok(Json(if waiting.is_stalled(now) { status.stalled() } else { status }))
     }
 
     /// Stops the wait, without a notification. The job itself continues.
@@ -267,6 +268,19 @@ impl JobWait {
             }
             Some(WaitState::Finished(_)) => ctx.clear_all(),
             None => {}
+        }
+        Ok(())
+    }
+
+    /// Schedules the next tick of a wait again. The watchdog calls this if the engine has none.
+    ///
+    /// The number of the tick does not change, so if the engine still has a tick, only the first of
+    /// the two has an effect.
+    #[handler]
+    async fn revive(&self, ctx: ObjectContext<'_>) -> Result<(), HandlerError> {
+        if let Some(state) = load_state(&ctx).await? {
+            let delay = state.until_tick(self.clock.now()).unwrap_or(self.retention);
+            self.schedule_tick(&ctx, state.tick(), delay);
         }
         Ok(())
     }

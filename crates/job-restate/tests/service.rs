@@ -131,6 +131,7 @@ async fn health_metrics_and_manifest_are_served() {
         "cce_job_waits",
         "cce_job_notifications",
         "cce_job_undelivered_notifications",
+        "cce_job_stalled_waits",
     ] {
         assert!(metrics.contains(&format!("# TYPE {name} ")), "{metrics}");
     }

@@ -49,6 +49,7 @@ impl Clock for FixedClock {
 fn finished(tick: u64, document: &str) -> FinishedWait {
     FinishedWait {
         tick,
+        next_tick_at: None,
         outcome: "deadline_exceeded".into(),
         has_job_ended: false,
         body: json!({"v": 1, "document": document}).to_string(),

@@ -1,8 +1,9 @@
 //! The settings of a deployment, and the services that it binds for the engine.
 
 use std::{
+    convert::Infallible,
     fmt,
-    future::Future,
+    future::{Future, pending},
     hash::{BuildHasher, RandomState},
     mem,
     sync::Arc,
@@ -32,6 +33,7 @@ use crate::{
     notify::{DisabledNotifier, JobNotifier},
     reference_clock::ReferenceClock,
     wait::JobWait,
+    watchdog::Watchdog,
 };
 
 /// A service for the durable engine Restate that waits for jobs.
@@ -66,6 +68,7 @@ pub struct Deployment {
     client: Client,
     transport: Arc<dyn Transport>,
     ingress: String,
+    admin: Option<String>,
     clock: Arc<dyn Clock>,
     schedule: Arc<dyn Schedule>,
     policy: WaitPolicy,
@@ -97,6 +100,7 @@ impl Deployment {
             client,
             transport: Arc::new(transport),
             ingress: ingress.into(),
+            admin: None,
             clock: Arc::new(TokioClock::new()),
             schedule: Arc::new(Adaptive::new()),
             policy: WaitPolicy::new(),
@@ -106,6 +110,16 @@ impl Deployment {
             retention: Duration::from_secs(24 * 3600),
             identity_keys: Vec::new(),
         }
+    }
+
+    /// Revives waits whose tick is lost at the engine, within about two minutes.
+    ///
+    /// A tick is lost if an operator kills or purges its invocation. `admin` is the URL of the
+    /// engine's admin API, such as `http://localhost:9070`, which the service asks for such waits
+    /// about once a minute. By default they stand still until the next `watch`.
+    pub fn admin(mut self, admin: impl Into<String>) -> Self {
+        self.admin = Some(admin.into());
+        self
     }
 
     /// Sets the default limits of a wait, which a [`WatchRequest`](crate::WatchRequest) can
@@ -220,6 +234,9 @@ impl Deployment {
         let service = RandomState::new().hash_one(0);
         let lease = Arc::new(Lease::new(service, self.clock.clone()));
         let (transport, ingress) = (self.transport.clone(), mem::take(&mut self.ingress));
+        let watchdog = self.admin.take().map(|admin| {
+            Watchdog::new(transport.clone(), admin, &ingress, self.clock.clone(), metrics.clone())
+        });
         let mut builder = Endpoint::builder();
         for key in mem::take(&mut self.identity_keys) {
             builder = builder.identity_key(&key).map_err(|_| IdentityKeyError)?;
@@ -230,6 +247,7 @@ impl Deployment {
             let ended = tokio::select! {
                 ended = until => ended,
                 never = lease.run(&*transport, &ingress) => match never {},
+                never = run_watchdog(watchdog) => match never {},
             };
             // Release the grant while this service still accepts calls, because the engine may have
             // no other service that can run the budget object.
@@ -237,6 +255,14 @@ impl Deployment {
             ended
         };
         Ok(serve(listener, endpoint, metrics, clock, lease.clone(), until).await)
+    }
+}
+
+/// Runs the watchdog, if there is one.
+async fn run_watchdog(watchdog: Option<Watchdog>) -> Infallible {
+    match watchdog {
+        Some(watchdog) => watchdog.run().await,
+        None => pending().await,
     }
 }
 

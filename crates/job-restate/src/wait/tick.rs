@@ -17,7 +17,7 @@ use job_transport::{
     clock::Clock as _,
 };
 
-use super::JobWait;
+use super::{JobWait, MAX_TIMER_DELAY};
 use crate::{
     budget::{CountKey, Slot},
     key::WaitKey,
@@ -121,10 +121,12 @@ impl JobWait {
         if matches!(result, Err(error) if error.kind() == WaitErrorKind::Stopped) {
             waiting.receivers.clear();
         }
-        let finished = FinishedWait::new(key, result, waiting.tick + 1, waiting.receivers);
+        let mut finished = FinishedWait::new(key, result, waiting.tick + 1, waiting.receivers);
+        let delay = self.retention.min(MAX_TIMER_DELAY);
+        finished.next_tick_at = self.clock.now().checked_add(delay).ok();
         self.metrics.record_finished(&finished.outcome);
         tracing::info!(%key, outcome = finished.outcome, "wait finished");
-        TickResult { state: WaitState::Finished(finished.into()), delay: self.retention }
+        TickResult { state: WaitState::Finished(finished.into()), delay }
     }
 
     async fn fetch(

@@ -134,6 +134,10 @@ async fn ticks_advance_a_wait_and_its_status() {
     assert_eq!((after, waiting.tick, waiting.has_reservation), (10.0, 41, false));
     assert_eq!(waiting.next_tick_at, bed.clock.now() + Duration::from_secs(10));
     statuses += &bed.status(&WaitState::Waiting(waiting.clone().into()));
+    let stalled =
+        WaitStatus::from_state(&bed.key, Some(&WaitState::Waiting(waiting.clone().into())));
+    let stalled = serde_json::to_value(stalled.stalled()).unwrap();
+    assert_eq!(stalled["state"], "stalled");
     // A tick that comes too early sends no request.
     let (waiting, after) = expect_active(bed.tick(4.0, &waiting).await);
     assert_eq!((after, waiting.tick), (6.0, 42));
@@ -145,6 +149,7 @@ async fn ticks_advance_a_wait_and_its_status() {
         ("succeeded", true, 44)
     );
     assert_eq!((result.delay.as_secs(), finished.receivers.len()), (99, 1));
+    assert_eq!(finished.next_tick_at, Some(bed.clock.now() + Duration::from_secs(99)));
     statuses += &bed.status(&result.state);
     statuses += &serde_json::to_string_pretty(&WaitStatus::from_state(&bed.key, None)).unwrap();
     insta::assert_snapshot!(statuses);
