@@ -1,7 +1,7 @@
 //! Finds waits whose tick is lost at the engine, and revives them.
 //!
 //! Each wait that the engine stores must have an invocation of `tick`, which is usually scheduled
-//! for later. If an operator kills or purges it, nothing else would call the wait again.
+//! for later. If an operator kills it, or cancels it before it runs, nothing else calls the wait again.
 
 use std::{
     collections::HashSet,

@@ -62,8 +62,8 @@ pub(crate) struct Arguments {
     /// Register this service at the engine's admin API, for example http://localhost:9070
     #[arg(long, value_name = "URL")]
     register: Option<String>,
-    /// URL of the engine's admin API, to find and revive waits that stand still because their next
-    /// poll was killed or purged there [default: that of --register]
+    /// URL of the engine's admin API, to revive waits whose next poll was killed or canceled there
+    /// [default: that of --register]
     #[arg(long, value_name = "URL")]
     admin: Option<String>,
     /// URL at which the engine reaches this service [default: the --listen address]

@@ -114,8 +114,8 @@ impl Deployment {
 
     /// Revives waits whose tick is lost at the engine, within about two minutes.
     ///
-    /// A tick is lost if an operator kills or purges its invocation. `admin` is the URL of the
-    /// engine's admin API, such as `http://localhost:9070`, which the service asks for such waits
+    /// A tick is lost if an operator kills its invocation, or cancels it before it runs. `admin` is the
+    /// URL of the engine's admin API, such as `http://localhost:9070`, which the service asks for such waits
     /// about once a minute. By default they stand still until the next `watch`.
     pub fn admin(mut self, admin: impl Into<String>) -> Self {
         self.admin = Some(admin.into());
