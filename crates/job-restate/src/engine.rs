@@ -3,10 +3,30 @@
 use bytes::Bytes;
 use http::{
     HeaderValue, Method, Request, StatusCode,
-    header::{ACCEPT, CONTENT_TYPE},
+    header::{ACCEPT, CONTENT_TYPE, DATE},
 };
+use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 use job_transport::transport::{AllowHttp, Transport, display_chain};
 use serde::Serialize;
+
+/// Returns the engine's time (`Date`) in a reply of its ingress.
+///
+/// # Errors
+///
+/// Returns an error if there is no reply, or if it has no such header.
+pub(crate) async fn engine_time(
+    transport: &dyn Transport,
+    ingress: &str,
+) -> Result<Timestamp, String> {
+    let mut request = Request::get(format!("{}/restate/health", ingress.trim_end_matches('/')))
+        .body(Bytes::new())
+        .map_err(|error| error.to_string())?;
+    request.extensions_mut().insert(AllowHttp::new());
+    let reply = transport.send(request).await.map_err(|error| display_chain(&error))?;
+    let date = reply.headers().get(DATE).and_then(|date| date.to_str().ok());
+    let date = date.ok_or("the engine's reply has no Date header")?;
+    DateTimeParser::new().parse_timestamp(date).map_err(|error| error.to_string())
+}
 
 /// Posts a body as JSON, and returns the status and the body of the reply.
 ///

@@ -2,7 +2,8 @@
 //!
 //! The services of a deployment store times that the others read, so all of them use the time of
 //! the cloud. `Date` has whole seconds, so a reply gives an interval of possible offsets. The
-//! intervals of several replies narrow it down to about the duration of a request.
+//! intervals of several replies narrow it down to about the duration of a request. Until the first
+//! reply of the cloud, the engine's replies are used in the same way.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -20,7 +21,22 @@ use job_transport::clock::Clock;
 /// this clock.
 pub(crate) struct ReferenceClock {
     clock: Arc<dyn Clock>,
-    offset: Mutex<Option<OffsetInterval>>,
+    measurement: Mutex<Option<Measurement>>,
+}
+
+/// The offset that the replies of one server give.
+#[derive(Clone, Copy, Debug)]
+struct Measurement {
+    source: TimeSource,
+    interval: OffsetInterval,
+}
+
+/// The server whose time a reply states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TimeSource {
+    /// Used only until the first reply of the cloud.
+    Engine,
+    Cloud,
 }
 
 /// The offsets of the wrapped clock that agree with the replies. An offset is positive if the clock
@@ -61,28 +77,35 @@ impl OffsetInterval {
 
 impl ReferenceClock {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, offset: Mutex::new(None) }
+        Self { clock, measurement: Mutex::new(None) }
     }
 
-    fn interval(&self) -> MutexGuard<'_, Option<OffsetInterval>> {
-        self.offset.lock().unwrap_or_else(PoisonError::into_inner)
+    fn measurement(&self) -> MutexGuard<'_, Option<Measurement>> {
+        self.measurement.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns by how much the wrapped clock is ahead, or zero before the first reply.
     fn offset(&self) -> SignedDuration {
-        self.interval().map_or(SignedDuration::ZERO, OffsetInterval::offset)
+        let measurement = *self.measurement();
+        measurement.map_or(SignedDuration::ZERO, |measurement| measurement.interval.offset())
     }
 
     /// Measures the offset with a reply that was just received. `date` is its `Date` header, and
     /// `latency` the duration of the request.
-    pub(crate) fn handle_reply(&self, latency: Duration, date: Timestamp) {
+    pub(crate) fn handle_reply(&self, source: TimeSource, latency: Duration, date: Timestamp) {
         let reply = OffsetInterval::from_reply(self.clock.now(), latency, date);
-        let mut interval = self.interval();
-        let before = interval.map_or(SignedDuration::ZERO, OffsetInterval::offset);
-        let narrowed = interval.map_or(reply, |interval| interval.narrowed(reply));
-        *interval = Some(narrowed);
-        drop(interval);
-        match (describe_offset(before), describe_offset(narrowed.offset())) {
+        let before = self.offset();
+        let mut measurement = self.measurement();
+        let interval = match *measurement {
+            Some(Measurement { source: TimeSource::Cloud, .. }) if source == TimeSource::Engine => {
+                return;
+            }
+            Some(last) if last.source == source => last.interval.narrowed(reply),
+            Some(_) | None => reply,
+        };
+        *measurement = Some(Measurement { source, interval });
+        drop(measurement);
+        match (describe_offset(before), describe_offset(interval.offset())) {
             (None, Some(problem)) => tracing::error!("{problem}; no new deadlines are set"),
             (Some(_), None) => tracing::warn!("the clock of this service is correct again"),
             (None, None) | (Some(_), Some(_)) => {}

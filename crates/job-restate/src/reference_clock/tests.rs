@@ -47,7 +47,7 @@ impl TestBed {
         *self.clock.0.lock().unwrap() = seconds(at + ahead);
         let written = START + seconds(at - latency / 2.0);
         let date = Timestamp::from_second(written.as_second()).unwrap();
-        self.reference.handle_reply(Duration::from_secs_f64(latency), date);
+        self.reference.handle_reply(TimeSource::Cloud, Duration::from_secs_f64(latency), date);
     }
 
     fn offset(&self) -> f64 {
@@ -100,6 +100,21 @@ fn a_correction_never_makes_a_clock_worse() {
         }
         assert!((bed.offset() - ahead).abs() < 0.25, "{ahead}: {}", bed.offset());
     }
+}
+
+#[test]
+fn the_engines_time_is_used_until_the_cloud_replies() {
+    let bed = TestBed::new();
+    *bed.clock.0.lock().unwrap() = seconds(120.0);
+    let engine = |ahead: i64| {
+        let date = START + SignedDuration::from_secs(120 - ahead);
+        bed.reference.handle_reply(TimeSource::Engine, Duration::ZERO, date);
+    };
+    engine(40);
+    assert!((39.0..=40.0).contains(&bed.offset()), "{}", bed.offset());
+    bed.receive(10.4, 20.0, 0.1);
+    engine(40);
+    assert!((18.9..=20.0).contains(&bed.offset()), "{}", bed.offset());
 }
 
 #[test]

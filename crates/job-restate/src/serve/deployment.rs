@@ -29,9 +29,10 @@ use tokio::net::TcpListener;
 use super::serve;
 use crate::{
     budget::{JobBudget, Lease},
+    engine::engine_time,
     metrics::Metrics,
     notify::{DisabledNotifier, JobNotifier},
-    reference_clock::ReferenceClock,
+    reference_clock::{ReferenceClock, TimeSource},
     wait::JobWait,
     watchdog::Watchdog,
 };
@@ -234,6 +235,8 @@ impl Deployment {
         let service = RandomState::new().hash_one(0);
         let lease = Arc::new(Lease::new(service, self.clock.clone()));
         let (transport, ingress) = (self.transport.clone(), mem::take(&mut self.ingress));
+        // Before the first tick, because a tick stores times.
+        let is_measured = measure_clock(&clock, &*transport, &ingress).await;
         let watchdog = self.admin.take().map(|admin| {
             Watchdog::new(transport.clone(), admin, &ingress, self.clock.clone(), metrics.clone())
         });
@@ -248,14 +251,46 @@ impl Deployment {
                 ended = until => ended,
                 never = lease.run(&*transport, &ingress) => match never {},
                 never = run_watchdog(watchdog) => match never {},
+                never = measure_clock_until_done(is_measured, &clock, &*transport, &ingress) => {
+                    match never {}
+                }
             };
             // Release the grant while this service still accepts calls, because the engine may have
             // no other service that can run the budget object.
             lease.release(&*transport, &ingress).await;
             ended
         };
-        Ok(serve(listener, endpoint, metrics, clock, lease.clone(), until).await)
+        Ok(serve(listener, endpoint, metrics, clock.clone(), lease.clone(), until).await)
     }
+}
+
+/// How long the engine may take to report its time.
+const CLOCK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Measures the clock with the engine's time, and returns whether it answered.
+async fn measure_clock(clock: &ReferenceClock, transport: &dyn Transport, ingress: &str) -> bool {
+    let began = clock.monotonic();
+    tokio::select! {
+        Ok(date) = engine_time(transport, ingress) => {
+            let latency = clock.monotonic().saturating_sub(began);
+            clock.handle_reply(TimeSource::Engine, latency, date);
+            true
+        }
+        () = clock.sleep(CLOCK_TIMEOUT) => false,
+    }
+}
+
+/// Measures the clock until the engine answers. Never returns.
+async fn measure_clock_until_done(
+    mut is_measured: bool,
+    clock: &ReferenceClock,
+    transport: &dyn Transport,
+    ingress: &str,
+) -> Infallible {
+    while !is_measured {
+        is_measured = measure_clock(clock, transport, ingress).await;
+    }
+    pending().await
 }
 
 /// Runs the watchdog, if there is one.

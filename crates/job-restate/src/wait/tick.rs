@@ -21,6 +21,7 @@ use super::{JobWait, MAX_TIMER_DELAY};
 use crate::{
     budget::{CountKey, Slot},
     key::WaitKey,
+    reference_clock::TimeSource,
     state::{ActiveWait, FinishedWait, TickResult, WaitState},
 };
 
@@ -154,7 +155,7 @@ impl JobWait {
         };
         let latency = self.clock.monotonic().saturating_sub(began);
         if let Some(date) = date {
-            self.clock.handle_reply(latency, date);
+            self.clock.handle_reply(TimeSource::Cloud, latency, date);
         }
         self.metrics.record_attempt(result_label(&input), latency.as_secs_f64());
         let stats = AttemptStats::from_input(latency, &input);
