@@ -75,6 +75,7 @@
 //! |---|---|
 //! | `JobWait/KEY/watch` | starts a wait, or extends an active one, and returns its status; `KEY` is a [`WaitKey`], the body a [`WatchRequest`] |
 //! | `JobWait/KEY/status` | returns the status of the wait, and its result for a day after it ended |
+//! | `JobWait/KEY/revive` | schedules the next attempt again if the engine has lost it; the services call it themselves |
 //! | `JobWait/KEY/cancel` | stops the wait without a notification; the job itself continues |
 //! | `JobBudget/all/status` | returns the number of services and waits, and the current request rate |
 //!
@@ -93,12 +94,14 @@
 mod key;
 mod request;
 mod engine;
+mod reference_clock;
 mod metrics;
 mod budget;
 mod state;
 mod status;
 mod wait;
 mod notify;
+mod watchdog;
 mod serve;
 
 pub use job_notify::{

@@ -27,6 +27,7 @@ pub(crate) struct Metrics {
     notifications: Family<ResultLabel, Counter>,
     pub(crate) undelivered: Undelivered,
     undelivered_gauge: Gauge,
+    stalled_waits: Gauge,
 }
 
 /// The label `result` of a counter.
@@ -57,6 +58,9 @@ impl Metrics {
         let help = "Notifications that this process has tried to deliver and will try again";
         registry.register("undelivered_notifications", help, undelivered_gauge.clone());
         let undelivered = Undelivered::default();
+        let stalled_waits = Gauge::default();
+        let help = "Waits without a tick at the engine when the watchdog last looked";
+        registry.register("stalled_waits", help, stalled_waits.clone());
         Self {
             registry,
             attempts,
@@ -66,6 +70,7 @@ impl Metrics {
             notifications,
             undelivered,
             undelivered_gauge,
+            stalled_waits,
         }
     }
 
@@ -88,6 +93,11 @@ impl Metrics {
 
     pub(crate) fn record_delivery(&self, result: &str) {
         increment(&self.notifications, result);
+    }
+
+    /// Sets the number of waits without a tick at the engine.
+    pub(crate) fn set_stalled_waits(&self, waits: usize) {
+        self.stalled_waits.set(i64::try_from(waits).unwrap_or(i64::MAX));
     }
 
     /// Returns all metrics in the OpenMetrics text format.

@@ -11,13 +11,14 @@ pub(crate) use disabled::DisabledNotifier;
 use std::{sync::Arc, time::Duration};
 
 use job_notify::{Delivery, Notification, Notifier, receiver_name};
-use job_transport::clock::Clock;
+use job_transport::clock::Clock as _;
 use restate_sdk::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     key::WaitKey,
     metrics::Metrics,
+    reference_clock::ReferenceClock,
     state::FinishedWait,
     wait::{DeliveryResult, JobWaitClient},
 };
@@ -25,7 +26,7 @@ use crate::{
 /// The Restate service that delivers notifications.
 pub(crate) struct JobNotifier {
     notifier: Arc<dyn Notifier>,
-    clock: Arc<dyn Clock>,
+    clock: Arc<ReferenceClock>,
     metrics: Arc<Metrics>,
 }
 
@@ -81,7 +82,7 @@ impl DeliveryRequest {
 impl JobNotifier {
     pub(crate) fn new(
         notifier: Arc<dyn Notifier>,
-        clock: Arc<dyn Clock>,
+        clock: Arc<ReferenceClock>,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self { notifier, clock, metrics }
@@ -142,7 +143,7 @@ impl JobNotifier {
         ctx.object_client::<JobWaitClient<'_>>(key).record_delivery(Json(result)).send();
         if let Some(delay) = delay {
             let next = ctx.service_client::<JobNotifierClient<'_>>();
-            next.deliver(Json(request)).send_after(delay);
+            next.deliver(Json(request)).send_after(self.clock.sdk_delay(delay));
         }
         Ok(())
     }

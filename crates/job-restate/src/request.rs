@@ -113,7 +113,7 @@ impl WatchRequest {
 }
 
 /// The longest attempt. The engine ends an invocation that shows no progress for longer.
-const MAX_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const MAX_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl WatchRequest {
     /// Checks the values that no wait may have.

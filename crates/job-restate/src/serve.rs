@@ -20,7 +20,7 @@ use job_transport::clock::{Clock, TokioClock};
 use restate_sdk::endpoint::{Endpoint, HandleOptions, ProtocolMode, ResponseBody};
 use tokio::{net::TcpListener, task::JoinSet};
 
-use crate::{budget::ServiceBudget, metrics::Metrics};
+use crate::{budget::ServiceBudget, metrics::Metrics, reference_clock::ReferenceClock};
 
 /// How long requests in progress may continue after the service was asked to stop.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,6 +34,7 @@ pub(crate) async fn serve<T>(
     listener: TcpListener,
     endpoint: Endpoint,
     metrics: Arc<Metrics>,
+    clock: Arc<ReferenceClock>,
     budget: Arc<ServiceBudget>,
     until: impl Future<Output = T>,
 ) -> T {
@@ -53,8 +54,9 @@ pub(crate) async fn serve<T>(
             continue;
         };
         let (endpoint, metrics, budget) = (endpoint.clone(), metrics.clone(), budget.clone());
+        let clock = clock.clone();
         let answer = service_fn(move |request| {
-            let answered = handle_request(&endpoint, &metrics, &budget, request);
+            let answered = handle_request(&endpoint, &metrics, &clock, &budget, request);
             async { Ok::<_, Infallible>(answered) }
         });
         let connection = server.serve_connection(TokioIo::new(stream), answer).into_owned();
@@ -72,6 +74,7 @@ pub(crate) async fn serve<T>(
 fn handle_request(
     endpoint: &Endpoint,
     metrics: &Metrics,
+    clock: &ReferenceClock,
     budget: &ServiceBudget,
     request: Request<Incoming>,
 ) -> Response<Either<Full<Bytes>, ResponseBody>> {
@@ -82,7 +85,7 @@ fn handle_request(
     };
     match request.uri().path() {
         "/health" => text("ok\n".into(), "text/plain"),
-        "/ready" => match budget.obstacle() {
+        "/ready" => match clock.problem().or_else(|| budget.obstacle().map(String::from)) {
             None => text("ok\n".into(), "text/plain"),
             Some(obstacle) => {
                 let mut response = text(format!("{obstacle}\n"), "text/plain");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use job_model::Job;
 use job_notify::Delivery;
 use job_poller::{
@@ -16,6 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::{
     budget::{PlannedWait, Slot},
     key::WaitKey,
+    request::MAX_ATTEMPT_TIMEOUT,
 };
 
 /// A wait, active or finished.
@@ -59,6 +60,9 @@ pub(crate) struct FinishedWait {
     /// The number of the tick that deletes this state. Other waits of this key have other numbers.
     pub(crate) tick: u64,
     pub(crate) outcome: String,
+    /// When this tick is planned, or `None` if an earlier version has stored the state.
+    #[serde(default)]
+    pub(crate) next_tick_at: Option<Timestamp>,
     /// Whether the job has ended. If not, the wait stopped early.
     pub(crate) has_job_ended: bool,
     /// The body of the notifications: a [`Report`] with the project and the job, as JSON.
@@ -138,6 +142,15 @@ impl WaitState {
         }
     }
 
+    /// Returns how long until the planned time of the next tick, or `None` if it is not known.
+    pub(crate) fn until_tick(&self, now: Timestamp) -> Option<Duration> {
+        let at = match self {
+            Self::Waiting(waiting) => waiting.next_tick_at,
+            Self::Finished(finished) => finished.next_tick_at?,
+        };
+        Some(at.duration_since(now).try_into().unwrap_or(Duration::ZERO))
+    }
+
     pub(crate) const fn receivers(&mut self) -> &mut Vec<Receiver> {
         match self {
             Self::Waiting(waiting) => &mut waiting.receivers,
@@ -145,6 +158,11 @@ impl WaitState {
         }
     }
 }
+
+/// How late a tick may be: the longest attempt, during which the state is that of before, and half
+/// a minute.
+const TICK_LOST_AFTER: SignedDuration =
+    SignedDuration::from_secs(MAX_ATTEMPT_TIMEOUT.as_secs() as i64 + 30);
 
 impl ActiveWait {
     /// Creates a wait that starts at `now`, with its first tick due at once.
@@ -188,6 +206,12 @@ impl ActiveWait {
         (step.events, step.action)
     }
 
+    /// Returns whether the tick is so late that it is lost, for example because an operator killed
+    /// it at the engine.
+    pub(crate) fn is_stalled(&self, now: Timestamp) -> bool {
+        now.duration_since(self.next_tick_at) > TICK_LOST_AFTER
+    }
+
     /// Makes the next attempt due at `now`.
     pub(crate) fn advance(&mut self, now: Timestamp) {
         let (mut machine, elapsed) = self.checkpoint.clone().continue_at(now);
@@ -198,6 +222,13 @@ impl ActiveWait {
     /// Returns how the budget plans this wait.
     pub(crate) fn planned(&self) -> PlannedWait {
         PlannedWait { tick: self.tick, urgency: self.urgency, earliest: self.earliest }
+    }
+
+    /// Returns whether [`extend`](Self::extend) sets a later deadline.
+    pub(crate) fn is_extended_by(&self, policy: &WaitPolicy, now: Timestamp) -> bool {
+        let mut extended = self.clone();
+        extended.extend(policy, now);
+        extended.checkpoint.policy().deadline() > self.checkpoint.policy().deadline()
     }
 
     /// Extends the deadline to that of a wait with `policy` that starts at `now`, if that is later.
@@ -239,7 +270,8 @@ impl FinishedWait {
         // Serialization can only fail for a map whose keys are not strings, and a report has no
         // such map.
         let body = serde_json::to_string(&event).unwrap_or_default();
-        Self { tick, outcome, has_job_ended: result.is_ok(), body, receivers }
+        let has_job_ended = result.is_ok();
+        Self { tick, next_tick_at: None, outcome, has_job_ended, body, receivers }
     }
 }
 

@@ -67,6 +67,8 @@ enum WaitStateLabel {
     /// There is no wait: none was started, or it finished and was deleted after the retention.
     None,
     Waiting,
+    /// The tick of the wait is overdue, so it stands still until the watchdog or a `watch` revives it.
+    Stalled,
     /// The wait stops when the attempt in flight has ended.
     Stopping,
     /// The job has ended.
@@ -90,6 +92,12 @@ impl WaitStatus {
             Some(WaitState::Waiting(waiting)) => Self::from_active(key, waiting),
             Some(WaitState::Finished(finished)) => Self::from_finished(key, finished),
         }
+    }
+
+    /// Returns the status of an active wait whose tick is overdue.
+    pub(crate) const fn stalled(mut self) -> Self {
+        self.state = WaitStateLabel::Stalled;
+        self
     }
 
     /// Returns the status of an active wait that will be stopped after its attempt in flight.

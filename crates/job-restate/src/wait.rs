@@ -13,10 +13,10 @@ use std::{sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use job_notify::{Delivery, Notifier};
 use job_poller::{WaitPolicy, schedule::Schedule};
-use job_transport::{Client, clock::Clock};
+use job_transport::{Client, clock::Clock as _};
 use restate_sdk::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -27,6 +27,7 @@ use crate::{
     key::{WaitKey, WaitKeyError},
     metrics::Metrics,
     notify::{DeliveryRequest, JobNotifierClient},
+    reference_clock::ReferenceClock,
     request::WatchRequest,
     state::{ActiveWait, FinishedWait, TickResult, WaitState, add_receiver},
     status::WaitStatus,
@@ -35,7 +36,8 @@ use crate::{
 /// The Restate service that runs the waits of a deployment.
 pub(crate) struct JobWait {
     pub(crate) client: Client,
-    pub(crate) clock: Arc<dyn Clock>,
+    /// All times of a wait are by this clock.
+    pub(crate) clock: Arc<ReferenceClock>,
     pub(crate) schedule: Arc<dyn Schedule>,
     pub(crate) policy: WaitPolicy,
     pub(crate) notifier: Arc<dyn Notifier>,
@@ -60,6 +62,17 @@ pub(crate) struct Advance {
     pub(crate) slot: Slot,
 }
 
+/// What a `watch` request does.
+#[derive(Clone, Copy, Debug)]
+enum WatchEffect<'a> {
+    /// It starts a wait.
+    Start,
+    /// It changes an active wait.
+    Change(&'a ActiveWait),
+    /// It returns the result of a finished wait.
+    Answer,
+}
+
 /// The result of a try to deliver a notification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DeliveryResult {
@@ -70,10 +83,6 @@ pub(crate) struct DeliveryResult {
 }
 
 const STATE_KEY: &str = "wait";
-
-/// A tick that is later than this counts as lost, for example because an operator killed it at the
-/// engine. The next `watch` then schedules a new one.
-const TICK_LOST_AFTER: SignedDuration = SignedDuration::from_mins(10);
 
 /// The delay after which a tick is repeated if an operator canceled it at the engine.
 const CANCELLED_RETRY_DELAY: Duration = Duration::from_secs(60);
@@ -111,9 +120,13 @@ impl JobWait {
         };
         restate_sdk::select! {
             started = started => Ok(started?),
-            _slept = ctx.sleep(MAX_ANSWER_DELAY) => {
+            _slept = ctx.sleep(self.clock.sdk_delay(MAX_ANSWER_DELAY)) => {
                 check_conflict(&request, &waiting)?;
-                ctx.run(|| async { self.check_receiver(&request) }).name("check").await?;
+                let check = || async {
+                    self.check_receiver(&request)?;
+                    Ok(self.check_clock(&request, WatchEffect::Change(&waiting))?)
+                };
+                ctx.run(check).name("check").await?;
                 if let Some(to) = &request.notify {
                     add_receiver(&mut waiting.receivers, to).map_err(|error| bad_request(&error))?;
                 }
@@ -135,12 +148,14 @@ impl JobWait {
         if let Some(WaitState::Waiting(waiting)) = &state {
             check_conflict(&request, waiting)?;
         }
-        let is_new = match &state {
-            Some(WaitState::Waiting(_)) => false,
-            Some(WaitState::Finished(finished)) => !finished.answers(request.until),
-            None => true,
+        let effect = match &state {
+            Some(WaitState::Waiting(waiting)) => WatchEffect::Change(waiting),
+            Some(WaitState::Finished(finished)) if finished.answers(request.until) => {
+                WatchEffect::Answer
+            }
+            Some(WaitState::Finished(_)) | None => WatchEffect::Start,
         };
-        let begin = || async { self.begin(&request, is_new) };
+        let begin = || async { self.begin(&request, effect) };
         let Json(params) = ctx.run(begin).name("begin").await?;
         let mut state = match state {
             Some(WaitState::Finished(finished)) if finished.answers(request.until) => {
@@ -148,9 +163,9 @@ impl JobWait {
             }
             Some(WaitState::Waiting(mut waiting)) => {
                 waiting.extend(&params.policy, params.now);
-                if params.now.duration_since(waiting.next_tick_at) > TICK_LOST_AFTER {
+                if waiting.is_stalled(params.now) {
                     (waiting.tick, waiting.next_tick_at) = (waiting.tick + 1, params.now);
-                    schedule_tick(&ctx, waiting.tick, Duration::ZERO);
+                    self.schedule_tick(&ctx, waiting.tick, Duration::ZERO);
                 }
                 WaitState::Waiting(waiting)
             }
@@ -161,7 +176,7 @@ impl JobWait {
                 let number = previous.map_or(0, |state| state.tick() + 1).max(millis);
                 let seed = ctx.random_seed();
                 let waiting = ActiveWait::new(&key, params.policy, seed, number, params.now);
-                schedule_tick(&ctx, number, Duration::ZERO);
+                self.schedule_tick(&ctx, number, Duration::ZERO);
                 WaitState::Waiting(waiting.into())
             }
         };
@@ -181,7 +196,12 @@ impl JobWait {
     async fn status(&self, ctx: SharedObjectContext<'_>) -> Result<Json<WaitStatus>, HandlerError> {
         let key = parse_key(ctx.key())?;
         let state: Option<Json<WaitState>> = ctx.get(STATE_KEY).await?;
-        Ok(Json(WaitStatus::from_state(&key, state.as_ref().map(|Json(state)| state))))
+        let state = state.as_ref().map(|Json(state)| state);
+        let status = WaitStatus::from_state(&key, state);
+        let Some(WaitState::Waiting(waiting)) = state else { return Ok(Json(status)) };
+        let now = || async { Ok(Json(self.clock.now())) };
+        let Json(now) = ctx.run(now).name("now").await?;
+        Ok(Json(if waiting.is_stalled(now) { status.stalled() } else { status }))
     }
 
     /// Stops the wait, without a notification. The job itself continues.
@@ -203,7 +223,9 @@ impl JobWait {
         let stopped = ctx.object_client::<JobWaitClient<'_>>(ctx.key()).stop_wait().call();
         restate_sdk::select! {
             stopped = stopped => Ok(stopped?),
-            _slept = ctx.sleep(MAX_ANSWER_DELAY) => Ok(status_json(&status.stopping())),
+            _slept = ctx.sleep(self.clock.sdk_delay(MAX_ANSWER_DELAY)) => {
+                Ok(status_json(&status.stopping()))
+            }
         }
     }
 
@@ -216,7 +238,7 @@ impl JobWait {
             let stop = || async { Ok(Json(self.stop(&key, *waiting))) };
             let Json(stopped) = ctx.run(stop).name("stop").await?;
             state = Some(stopped.state.clone());
-            apply(&ctx, &key, stopped);
+            self.apply(&ctx, &key, stopped);
         }
         Ok(status_json(&WaitStatus::from_state(&key, state.as_ref())))
     }
@@ -240,6 +262,19 @@ impl JobWait {
         Json(Advance { tick, slot }): Json<Advance>,
     ) -> Result<(), HandlerError> {
         self.run_tick(&ctx, tick, Some(slot)).await
+    }
+
+    /// Schedules the next tick of a wait again. The watchdog calls this if the engine has none.
+    ///
+    /// The number of the tick does not change, so if the engine still has a tick, only the first of
+    /// the two has an effect.
+    #[handler]
+    async fn revive(&self, ctx: ObjectContext<'_>) -> Result<(), HandlerError> {
+        if let Some(state) = load_state(&ctx).await? {
+            let delay = state.until_tick(self.clock.now()).unwrap_or(self.retention);
+            self.schedule_tick(&ctx, state.tick(), delay);
+        }
+        Ok(())
     }
 
     /// Records the result of a try to deliver a notification. The service `JobNotifier` calls this.
@@ -279,11 +314,11 @@ impl JobWait {
                 let attempt =
                     || async { Ok(Json(self.tick_once(&key, &waiting, advanced.is_some()).await)) };
                 match ctx.run(attempt).name("attempt").await {
-                    Ok(Json(result)) => apply(ctx, &key, result),
+                    Ok(Json(result)) => self.apply(ctx, &key, result),
                     Err(error) => {
                         tracing::warn!(%key, %error, "tick canceled at the engine; repeating it in a minute");
                         waiting.tick += 1;
-                        schedule_tick(ctx, waiting.tick, CANCELLED_RETRY_DELAY);
+                        self.schedule_tick(ctx, waiting.tick, CANCELLED_RETRY_DELAY);
                         ctx.set(STATE_KEY, Json(WaitState::Waiting(waiting)));
                     }
                 }
@@ -304,36 +339,82 @@ impl JobWait {
         Ok(checked.map_err(|error| bad_request(&error))?)
     }
 
-    /// Checks the receiver, and returns the values that the wait starts with.
+    /// Checks that this service has the right time, if the request sets a deadline.
     ///
     /// # Errors
     ///
-    /// Returns an error if the notifier rejects the receiver.
+    /// Returns an error with status 503 if the clock is off and the request sets a deadline.
+    fn check_clock(
+        &self,
+        request: &WatchRequest,
+        effect: WatchEffect<'_>,
+    ) -> Result<(), TerminalError> {
+        let sets_deadline = match effect {
+            WatchEffect::Start => true,
+            WatchEffect::Change(waiting) => {
+                waiting.is_extended_by(&request.policy(self.policy), self.clock.now())
+            }
+            WatchEffect::Answer => false,
+        };
+        match self.clock.problem() {
+            Some(problem) if sets_deadline => {
+                let message =
+                    format!("no new deadline is set: {problem}, then send the request again");
+                Err(TerminalError::new_with_code(503, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks the request, and returns the values that the wait starts with.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the notifier rejects the receiver, or if the clock is off and the request
+    /// sets a deadline.
     fn begin(
         &self,
         request: &WatchRequest,
-        is_new: bool,
+        effect: WatchEffect<'_>,
     ) -> Result<Json<StartParams>, HandlerError> {
         self.check_receiver(request)?;
-        if is_new {
+        self.check_clock(request, effect)?;
+        if let WatchEffect::Start = effect {
             self.metrics.record_started();
         }
         let policy = request.policy(self.policy);
         Ok(Json(StartParams { now: self.clock.now(), policy }))
     }
-}
 
-/// Applies the result of a tick: schedules the next tick, and notifies the receivers of a finished
-/// wait.
-fn apply(ctx: &ObjectContext<'_>, key: &WaitKey, TickResult { state, delay }: TickResult) {
-    if let WaitState::Finished(finished) = &state {
-        finished
-            .receivers
-            .iter()
-            .for_each(|receiver| send_notification(ctx, key, finished, &receiver.address));
+    /// Applies the result of a tick: schedules the next tick, and notifies the receivers of a
+    /// finished wait.
+    fn apply(
+        &self,
+        ctx: &ObjectContext<'_>,
+        key: &WaitKey,
+        TickResult { state, delay }: TickResult,
+    ) {
+        if let WaitState::Finished(finished) = &state {
+            finished
+                .receivers
+                .iter()
+                .for_each(|receiver| send_notification(ctx, key, finished, &receiver.address));
+        }
+        self.schedule_tick(ctx, state.tick(), delay);
+        ctx.set(STATE_KEY, Json(state));
     }
-    schedule_tick(ctx, state.tick(), delay);
-    ctx.set(STATE_KEY, Json(state));
+
+    fn schedule_tick(&self, ctx: &ObjectContext<'_>, number: u64, delay: Duration) {
+        let wait = ctx.object_client::<JobWaitClient<'_>>(ctx.key());
+        let tick = wait.tick(Json(number));
+        let delay = self.clock.sdk_delay(delay.min(MAX_TIMER_DELAY));
+        if delay.is_zero() {
+            // Without a time, so that a wrong clock does not delay it. If it comes too early, it waits.
+            tick.send();
+        } else {
+            tick.send_after(delay);
+        }
+    }
 }
 
 /// Parses the body of a `watch` request.
@@ -374,11 +455,6 @@ fn bad_request<E: ToString>(error: &E) -> TerminalError {
 async fn load_state(ctx: &ObjectContext<'_>) -> Result<Option<WaitState>, TerminalError> {
     let state: Option<Json<WaitState>> = ctx.get(STATE_KEY).await?;
     Ok(state.map(|Json(state)| state))
-}
-
-fn schedule_tick(ctx: &ObjectContext<'_>, number: u64, delay: Duration) {
-    let wait = ctx.object_client::<JobWaitClient<'_>>(ctx.key());
-    wait.tick(Json(number)).send_after(delay.min(MAX_TIMER_DELAY));
 }
 
 /// Calls `JobNotifier` to deliver a notification. The idempotency key makes the engine do this once

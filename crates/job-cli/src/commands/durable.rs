@@ -62,6 +62,10 @@ pub(crate) struct Arguments {
     /// Register this service at the engine's admin API, for example http://localhost:9070
     #[arg(long, value_name = "URL")]
     register: Option<String>,
+    /// URL of the engine's admin API, to revive waits whose next poll was killed or canceled there
+    /// [default: that of --register]
+    #[arg(long, value_name = "URL")]
+    admin: Option<String>,
     /// URL at which the engine reaches this service [default: the --listen address]
     #[arg(long, value_name = "URL", requires = "register")]
     advertise: Option<String>,
@@ -189,6 +193,11 @@ impl Arguments {
             .requests_per_second(self.requests_per_second)
             .max_in_flight(self.max_in_flight as usize)
             .retention(self.retention.0);
+        let admin = self.admin.as_ref().or(self.register.as_ref());
+        let deployment = match admin {
+            Some(admin) => deployment.admin(admin),
+            None => deployment,
+        };
         self.identity_key.iter().fold(deployment, Deployment::identity_key)
     }
 

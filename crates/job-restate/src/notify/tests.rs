@@ -5,6 +5,7 @@ use std::{future::pending, sync::Mutex};
 use futures_core::future::BoxFuture;
 use jiff::Timestamp;
 use job_notify::{DeliveryState, NotifierError};
+use job_transport::clock::Clock;
 use serde_json::{Value, json};
 
 use super::*;
@@ -48,6 +49,7 @@ impl Clock for FixedClock {
 fn finished(tick: u64, document: &str) -> FinishedWait {
     FinishedWait {
         tick,
+        next_tick_at: None,
         outcome: "deadline_exceeded".into(),
         has_job_ended: false,
         body: json!({"v": 1, "document": document}).to_string(),
@@ -66,7 +68,7 @@ async fn tries_are_counted_until_a_receiver_accepts() {
     let error = |text: &str| Err(NotifierError::transient(text));
     *notifier.results.lock().unwrap() = vec![Ok(()), error("second"), error("first")];
     let metrics = Arc::new(Metrics::new());
-    let clock = Arc::new(FixedClock);
+    let clock = Arc::new(ReferenceClock::new(Arc::new(FixedClock)));
     let service = JobNotifier::new(Arc::new(notifier.clone()), clock.clone(), metrics.clone());
     let mut request = request(7, "");
     let expected = [

@@ -1,8 +1,9 @@
 //! The settings of a deployment, and the services that it binds for the engine.
 
 use std::{
+    convert::Infallible,
     fmt,
-    future::Future,
+    future::{Future, pending},
     hash::{BuildHasher, RandomState},
     mem,
     sync::Arc,
@@ -28,9 +29,12 @@ use tokio::net::TcpListener;
 use super::serve;
 use crate::{
     budget::{JobBudget, ServiceBudget},
+    engine::engine_time,
     metrics::Metrics,
     notify::{DisabledNotifier, JobNotifier},
+    reference_clock::{ReferenceClock, TimeSource},
     wait::JobWait,
+    watchdog::Watchdog,
 };
 
 /// A service for the durable engine Restate that waits for jobs.
@@ -65,6 +69,7 @@ pub struct Deployment {
     client: Client,
     transport: Arc<dyn Transport>,
     ingress: String,
+    admin: Option<String>,
     clock: Arc<dyn Clock>,
     schedule: Arc<dyn Schedule>,
     policy: WaitPolicy,
@@ -96,6 +101,7 @@ impl Deployment {
             client,
             transport: Arc::new(transport),
             ingress: ingress.into(),
+            admin: None,
             clock: Arc::new(TokioClock::new()),
             schedule: Arc::new(Adaptive::new()),
             policy: WaitPolicy::new(),
@@ -105,6 +111,16 @@ impl Deployment {
             retention: Duration::from_secs(24 * 3600),
             identity_keys: Vec::new(),
         }
+    }
+
+    /// Revives waits whose tick is lost at the engine, within about two minutes.
+    ///
+    /// A tick is lost if an operator kills its invocation, or cancels it before it runs. `admin` is the
+    /// URL of the engine's admin API, such as `http://localhost:9070`, which the service asks for such waits
+    /// about once a minute. By default they stand still until the next `watch`.
+    pub fn admin(mut self, admin: impl Into<String>) -> Self {
+        self.admin = Some(admin.into());
+        self
     }
 
     /// Sets the default limits of a wait, which a [`WatchRequest`](crate::WatchRequest) can
@@ -171,19 +187,12 @@ impl Deployment {
     fn bind_services(
         self,
         builder: Builder,
+        clock: Arc<ReferenceClock>,
         budget: Arc<ServiceBudget>,
         metrics: Arc<Metrics>,
     ) -> Builder {
         let Self {
-            client,
-            clock,
-            schedule,
-            policy,
-            notifier,
-            per_second,
-            max_in_flight,
-            retention,
-            ..
+            client, schedule, policy, notifier, per_second, max_in_flight, retention, ..
         } = self;
         let delivery = JobNotifier::new(notifier.clone(), clock.clone(), metrics.clone());
         let wait =
@@ -202,7 +211,8 @@ impl Deployment {
     /// HTTP/1.1:
     ///
     /// - `/health` returns 200 while the process runs;
-    /// - `/ready` returns 200 while the service may send requests, and otherwise 503 with the reason;
+    /// - `/ready` returns 200 while the service may send requests and its clock is right within 5 s,
+    ///   and otherwise 503 with the reason;
     /// - `/metrics` returns the Prometheus metrics of this process.
     ///
     /// To stop, the service leaves the budget to the others and gives calls in progress up to ten seconds to
@@ -222,25 +232,73 @@ impl Deployment {
         until: impl Future<Output = T>,
     ) -> Result<T, IdentityKeyError> {
         let metrics = Arc::new(Metrics::new());
+        let clock = Arc::new(ReferenceClock::new(self.clock.clone()));
         let service = RandomState::new().hash_one(0);
-        let budget = Arc::new(ServiceBudget::new(service, self.clock.clone()));
+        let budget = Arc::new(ServiceBudget::new(service, clock.clone()));
         let (transport, ingress) = (self.transport.clone(), mem::take(&mut self.ingress));
+        // Before the first tick, because a tick stores times.
+        let is_measured = measure_clock(&clock, &*transport, &ingress).await;
+        let watchdog = self.admin.take().map(|admin| {
+            Watchdog::new(transport.clone(), admin, &ingress, self.clock.clone(), metrics.clone())
+        });
         let mut builder = Endpoint::builder();
         for key in mem::take(&mut self.identity_keys) {
             builder = builder.identity_key(&key).map_err(|_| IdentityKeyError)?;
         }
-        let endpoint = self.bind_services(builder, budget.clone(), metrics.clone()).build();
+        let endpoint =
+            self.bind_services(builder, clock.clone(), budget.clone(), metrics.clone()).build();
         let until = async {
             let ended = tokio::select! {
                 ended = until => ended,
                 never = budget.run(&*transport, &ingress) => match never {},
+                never = run_watchdog(watchdog) => match never {},
+                never = measure_clock_until_done(is_measured, &clock, &*transport, &ingress) => {
+                    match never {}
+                }
             };
             // Leave the budget while this service still accepts calls, because the engine may have
             // no other service that can run the budget object.
             budget.leave(&*transport, &ingress).await;
             ended
         };
-        Ok(serve(listener, endpoint, metrics, budget.clone(), until).await)
+        Ok(serve(listener, endpoint, metrics, clock.clone(), budget.clone(), until).await)
+    }
+}
+
+/// How long the engine may take to report its time.
+const CLOCK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Measures the clock with the engine's time, and returns whether it answered.
+async fn measure_clock(clock: &ReferenceClock, transport: &dyn Transport, ingress: &str) -> bool {
+    let began = clock.monotonic();
+    tokio::select! {
+        Ok(date) = engine_time(transport, ingress) => {
+            let latency = clock.monotonic().saturating_sub(began);
+            clock.handle_reply(TimeSource::Engine, latency, date);
+            true
+        }
+        () = clock.sleep(CLOCK_TIMEOUT) => false,
+    }
+}
+
+/// Measures the clock until the engine answers. Never returns.
+async fn measure_clock_until_done(
+    mut is_measured: bool,
+    clock: &ReferenceClock,
+    transport: &dyn Transport,
+    ingress: &str,
+) -> Infallible {
+    while !is_measured {
+        is_measured = measure_clock(clock, transport, ingress).await;
+    }
+    pending().await
+}
+
+/// Runs the watchdog, if there is one.
+async fn run_watchdog(watchdog: Option<Watchdog>) -> Infallible {
+    match watchdog {
+        Some(watchdog) => watchdog.run().await,
+        None => pending().await,
     }
 }
 

@@ -142,6 +142,7 @@ fn a_finished_wait_answers_requests_that_ask_for_no_more() {
     for (outcome, has_job_ended, expected) in rows {
         let finished = FinishedWait {
             tick: 0,
+            next_tick_at: None,
             outcome: outcome.into(),
             has_job_ended,
             body: String::new(),
@@ -233,6 +234,42 @@ fn a_later_watch_extends_but_never_shortens_the_timeout() {
         let mut waiting = ActiveWait::new(&key(), minutes(10), 7, 0, timestamp_at(0));
         waiting.extend(&other, timestamp_at(300));
         assert_eq!(waiting.checkpoint.policy().deadline().as_secs(), expected);
+    }
+}
+
+#[test]
+fn a_tick_is_lost_after_the_longest_attempt_and_half_a_minute() {
+    let mut waiting = ActiveWait::new(&key(), WaitPolicy::new(), 7, 0, timestamp_at(0));
+    waiting.next_tick_at = timestamp_at(100);
+    for (now, expected) in [(0, false), (100, false), (130, false), (190, false), (191, true)] {
+        assert_eq!(waiting.is_stalled(timestamp_at(now)), expected, "{now}");
+    }
+}
+
+#[test]
+fn a_revived_tick_comes_at_its_planned_time_or_at_once() {
+    let mut waiting = ActiveWait::new(&key(), WaitPolicy::new(), 7, 0, timestamp_at(0));
+    waiting.next_tick_at = timestamp_at(100);
+    let finished = |next_tick_at| FinishedWait {
+        tick: 9,
+        next_tick_at,
+        outcome: "succeeded".into(),
+        has_job_ended: true,
+        body: String::new(),
+        receivers: Vec::new(),
+    };
+    let rows = [
+        (WaitState::Waiting(waiting.into()), [Some(100), Some(60), Some(0), Some(0)]),
+        (
+            WaitState::Finished(finished(Some(timestamp_at(100))).into()),
+            [Some(100), Some(60), Some(0), Some(0)],
+        ),
+        // An earlier version has not stored the time.
+        (WaitState::Finished(finished(None).into()), [None; 4]),
+    ];
+    for (state, expected) in rows {
+        let until = [0, 40, 100, 500].map(|now| state.until_tick(timestamp_at(now)));
+        assert_eq!(until.map(|until| until.map(|until| until.as_secs())), expected, "{state:?}");
     }
 }
 

@@ -13,17 +13,25 @@ use job_poller::{
     machine::{Action, AttemptError, Input},
     schedule::BudgetShare,
 };
-use job_transport::{ErrorClass, JobSnapshot};
+use job_transport::{
+    ErrorClass, FetchError, FetchErrorKind, Fetched, JobSnapshot, Reading, Unchanged,
+    clock::Clock as _,
+};
 
-use super::JobWait;
+use super::{JobWait, MAX_TIMER_DELAY};
 use crate::{
     budget::SentAway,
     key::WaitKey,
+    reference_clock::TimeSource,
     state::{ActiveWait, FinishedWait, TickResult, WaitState},
 };
 
 /// A placeholder in steps of the machine that follow no attempt.
 const NO_SHARE: BudgetShare = BudgetShare::new(Duration::ZERO, Duration::MAX);
+
+/// How long a tick waits until it is due. Ticks come early if the clock of the service that planned them
+/// is ahead.
+const MAX_EARLY_PAUSE: Duration = Duration::from_secs(30);
 
 /// What to do after the attempts of a tick.
 enum TickAction {
@@ -47,6 +55,11 @@ impl JobWait {
         before: &ActiveWait,
         is_advanced: bool,
     ) -> TickResult {
+        let early = before.next_tick_at.duration_since(self.clock.now()).try_into();
+        if let (Ok(early), false) = (early, is_advanced) {
+            let early: Duration = early;
+            self.clock.sleep(early.min(MAX_EARLY_PAUSE)).await;
+        }
         let mut waiting = before.clone();
         let mut now = self.clock.now();
         waiting.earliest = None;
@@ -164,10 +177,12 @@ impl JobWait {
         if matches!(result, Err(error) if error.kind() == WaitErrorKind::Stopped) {
             waiting.receivers.clear();
         }
-        let finished = FinishedWait::new(key, result, waiting.tick + 1, waiting.receivers);
+        let mut finished = FinishedWait::new(key, result, waiting.tick + 1, waiting.receivers);
+        let delay = self.retention.min(MAX_TIMER_DELAY);
+        finished.next_tick_at = self.clock.now().checked_add(delay).ok();
         self.metrics.record_finished(&finished.outcome);
         tracing::info!(%key, outcome = finished.outcome, "wait finished");
-        TickResult { state: WaitState::Finished(finished.into()), delay: self.retention }
+        TickResult { state: WaitState::Finished(finished.into()), delay }
     }
 
     async fn fetch(
@@ -178,14 +193,41 @@ impl JobWait {
     ) -> (Input, AttemptStats) {
         let client = self.client.clone().project(key.project.clone()).attempt_timeout(timeout);
         let began = self.clock.monotonic();
-        let input = match target {
-            Target::Job(id, last) => client.job_since(id, last.as_ref()).await.into(),
-            Target::Object(id) => client.object(id).await.into(),
+        let (input, date) = match target {
+            Target::Job(id, last) => {
+                let fetched = client.job_since(id, last.as_ref()).await;
+                let date = date_of(&fetched, |fetched| match fetched {
+                    Fetched::Reading(Reading { date, .. })
+                    | Fetched::Unchanged(Unchanged { date, .. }) => *date,
+                });
+                (fetched.into(), date)
+            }
+            Target::Object(id) => {
+                let fetched = client.object(id).await;
+                let date = date_of(&fetched, |reading| reading.date);
+                (fetched.into(), date)
+            }
         };
         let latency = self.clock.monotonic().saturating_sub(began);
+        if let Some(date) = date {
+            self.clock.handle_reply(TimeSource::Cloud, latency, date);
+        }
         self.metrics.record_attempt(result_label(&input), latency.as_secs_f64());
         let stats = AttemptStats::from_input(latency, &input);
         (input, stats)
+    }
+}
+
+/// Returns the service's time when it sent the reply to this attempt.
+fn date_of<T>(
+    fetched: &Result<T, FetchError>,
+    date: impl FnOnce(&T) -> Option<Timestamp>,
+) -> Option<Timestamp> {
+    match fetched {
+        Ok(fetched) => date(fetched),
+        // This error can be that of an earlier reply.
+        Err(error) if error.kind() == FetchErrorKind::WrongSignature => None,
+        Err(error) => error.date(),
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     error_class::ErrorClass,
     error_kind::FetchErrorKind,
     gateway_code::has_gateway_code,
-    headers::{header_str, request_id, retry_after},
+    headers::{date, header_str, request_id, retry_after},
     provider_error::{CredentialsProviderError, NO_CREDENTIALS},
     refusal_cause::RefusalCause,
 };
@@ -49,6 +49,7 @@ struct Details {
     status: Option<StatusCode>,
     request_id: Option<String>,
     retry_after: Option<Duration>,
+    date: Option<Timestamp>,
     service_error: Option<ServiceError>,
     credentials_refreshed: bool,
     refusal_cause: Option<RefusalCause>,
@@ -107,6 +108,7 @@ impl FetchError {
             status,
             request_id: None,
             retry_after: None,
+            date: None,
             service_error: None,
             credentials_refreshed: false,
             refusal_cause: None,
@@ -119,7 +121,7 @@ impl FetchError {
 
     /// Creates the error of a reply whose status is not 200.
     ///
-    /// It contains the request id, `Retry-After` and the error body of the reply.
+    /// It contains the request id, `Retry-After`, `Date` and the error body of the reply.
     #[must_use]
     pub fn from_response(reply: &Response<Bytes>) -> Self {
         Self::from_parts(reply, read_service_error(reply))
@@ -131,7 +133,8 @@ impl FetchError {
         let request_id = request_id(reply.headers()).or(in_body).map(String::from);
         let error = Self::new(FetchErrorKind::Status(reply.status().as_u16()))
             .with_request_id(request_id)
-            .with_retry_after(retry_after(reply.headers()));
+            .with_retry_after(retry_after(reply.headers()))
+            .with_date(date(reply.headers()));
         match service_error {
             Some(service_error) => error.with_service_error(service_error),
             None => error,
@@ -165,6 +168,13 @@ impl FetchError {
     #[must_use]
     pub fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
         self.0.retry_after = retry_after;
+        self
+    }
+
+    /// Sets the service's time when it replied.
+    #[must_use]
+    pub fn with_date(mut self, date: Option<Timestamp>) -> Self {
+        self.0.date = date;
         self
     }
 
@@ -289,6 +299,16 @@ impl FetchError {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
+    }
+
+    /// Returns the service's time when it replied (`Date`), in whole seconds, if the status of the
+    /// reply is not 200.
+    ///
+    /// The reply can be that of the identity service. For a wrong signature, it can be the reply to
+    /// an earlier request.
+    #[must_use]
+    pub fn date(&self) -> Option<Timestamp> {
+        self.0.date
     }
 
     /// Returns the error body of the reply.

@@ -1,5 +1,7 @@
 //! Tests ticks against the simulated cloud, without an engine.
 
+mod clock;
+
 use std::{
     future::pending,
     sync::{Arc, Mutex},
@@ -15,6 +17,7 @@ use crate::{
     budget::{Grant, ServiceBudget, Slot, SlotRun},
     metrics::Metrics,
     notify::DisabledNotifier,
+    reference_clock::ReferenceClock,
     state::Receiver,
     status::WaitStatus,
 };
@@ -86,7 +89,7 @@ impl TestBed {
         let key = WaitKey { project: sim.project().clone(), job: sim.job().clone() };
         let wait = JobWait {
             client,
-            clock: Arc::new(clock.clone()),
+            clock: Arc::new(ReferenceClock::new(Arc::new(SleepingClock(clock.clone())))),
             schedule: Arc::new(Fixed::new(Duration::from_secs(10))),
             policy: WaitPolicy::new(),
             notifier: Arc::new(DisabledNotifier),
@@ -165,17 +168,24 @@ async fn ticks_advance_a_wait_and_its_status() {
     assert_eq!((after, waiting.tick, waiting.slot), (10.0, 41, None));
     assert_eq!(waiting.next_tick_at, bed.clock.now() + Duration::from_secs(10));
     statuses += &bed.status(&WaitState::Waiting(waiting.clone().into()));
-    // A tick that comes too early sends no request.
+    let stalled =
+        WaitStatus::from_state(&bed.key, Some(&WaitState::Waiting(waiting.clone().into())));
+    let stalled = serde_json::to_value(stalled.stalled()).unwrap();
+    assert_eq!(stalled["state"], "stalled");
+    // A tick that comes too early waits until it is due.
     let (waiting, after) = expect_active(bed.tick(4.0, &waiting).await);
-    assert_eq!((after, waiting.tick), (6.0, 42));
-    let (waiting, _) = expect_active(bed.tick_with_slot(10.0, &waiting).await);
-    let result = bed.tick_with_slot(20.0, &waiting).await;
+    let until_slot = Duration::from_secs(3);
+    assert_eq!((after, waiting.tick, bed.sim.requests()), (until_slot.as_secs_f64(), 42, 1));
+    assert_eq!(bed.clock.monotonic(), Duration::from_secs(10) + until_slot);
+    let (waiting, _) = expect_active(bed.tick_with_slot(16.0, &waiting).await);
+    let result = bed.tick_with_slot(26.0, &waiting).await;
     let finished = expect_finished(&result);
     assert_eq!(
         (&*finished.outcome, finished.has_job_ended, finished.tick),
         ("succeeded", true, 44)
     );
     assert_eq!((result.delay.as_secs(), finished.receivers.len()), (99, 1));
+    assert_eq!(finished.next_tick_at, Some(bed.clock.now() + Duration::from_secs(99)));
     statuses += &bed.status(&result.state);
     statuses += &serde_json::to_string_pretty(&WaitStatus::from_state(&bed.key, None)).unwrap();
     insta::assert_snapshot!(statuses);

@@ -157,6 +157,7 @@ fn a_wrong_signature_keeps_what_the_reply_has() {
     let mut reply = Response::new(Bytes::new());
     *reply.status_mut() = StatusCode::UNAUTHORIZED;
     reply.headers_mut().insert("x-request-id", "r-1".parse().unwrap());
+    reply.headers_mut().insert("date", "Sun, 02 Feb 2020 08:12:40 GMT".parse().unwrap());
     let error = FetchError::from_parts(&reply, Some(wrong_signature()))
         .with_refusal_cause(RefusalCause::WrongSignature)
         .with_blocked_until("2020-02-02T08:17:40Z".parse().unwrap());
@@ -165,6 +166,7 @@ fn a_wrong_signature_keeps_what_the_reply_has() {
         (FetchErrorKind::WrongSignature, ErrorClass::Unauthorized)
     );
     assert_eq!(error.status(), Some(StatusCode::UNAUTHORIZED));
+    assert_eq!(error.date(), Some("2020-02-02T08:12:40Z".parse().unwrap()));
     assert_eq!(error.service_error(), Some(&wrong_signature()));
     assert_eq!(
         error.to_string(),

@@ -1,0 +1,206 @@
+//! Finds waits whose tick is lost at the engine, and revives them.
+//!
+//! Each wait that the engine stores must have an invocation of `tick`, which is usually scheduled
+//! for later. If an operator kills it, or cancels it before it runs, nothing else calls the wait again.
+
+use std::{
+    collections::HashSet,
+    convert::Infallible,
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::StatusCode;
+use job_model::HumanDuration;
+use job_transport::{clock::Clock, transport::Transport};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    engine::{post, post_json},
+    key::WaitKey,
+    metrics::Metrics,
+};
+
+/// Asks the engine about once a minute for waits without a tick, and calls their handler `revive`.
+pub(crate) struct Watchdog {
+    transport: Arc<dyn Transport>,
+    admin: String,
+    ingress: String,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+}
+
+/// The body of a query.
+#[derive(Serialize)]
+struct Query {
+    query: &'static str,
+}
+
+/// The reply to a query for waits.
+#[derive(Deserialize)]
+struct QueryReply {
+    rows: Vec<Row>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    service_key: String,
+}
+
+/// Selects the keys of the waits that have a state and no tick. An invocation that an operator has
+/// paused is a tick.
+const LOST_TICKS: &str = "SELECT s.service_key FROM state s \
+    LEFT JOIN sys_invocation_status i ON i.target_service_name = s.service_name \
+    AND i.target_service_key = s.service_key AND i.target_handler_name = 'tick' \
+    AND i.status <> 'completed' \
+    WHERE s.service_name = 'JobWait' AND s.key = 'wait' AND i.id IS NULL \
+    ORDER BY s.service_key LIMIT 1000";
+
+/// The number of rows of a full reply.
+const MAX_ROWS: usize = 1000;
+
+/// The mean time between two sweeps. Each interval differs by up to a fifth, so that the services
+/// of a deployment do not ask at the same time.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The mean time until the next sweep if a reply was full.
+const FULL_SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The mean time until the first sweep.
+const FIRST_SWEEP_DELAY: Duration = Duration::from_secs(10);
+
+/// How often a query is repeated. The engine stores the next tick of a wait slightly after its
+/// state, so each query also finds waits that will have a tick in a moment: up to 2 % of 4,000 waits
+/// with 50 ticks per second.
+const CONFIRMATIONS: usize = 2;
+
+/// The time between the queries of a sweep.
+const CONFIRM_DELAY: Duration = Duration::from_secs(2);
+
+/// How long the engine may take to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The maximum size of a reply: 1,000 rows with keys of 2 KiB.
+const MAX_REPLY_BYTES: usize = 2 << 20;
+
+impl Watchdog {
+    pub(crate) fn new(
+        transport: Arc<dyn Transport>,
+        admin: String,
+        ingress: &str,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { transport, admin, ingress: ingress.into(), clock, metrics }
+    }
+
+    /// Sweeps from time to time. Never returns.
+    pub(crate) async fn run(&self) -> Infallible {
+        let (random, mut sweeps, mut failed) = (RandomState::new(), 0_u64, false);
+        let mut interval = FIRST_SWEEP_DELAY;
+        loop {
+            let fraction = random.hash_one(sweeps) as f64 / u64::MAX as f64;
+            self.clock.sleep(interval.mul_f64(0.8 + 0.4 * fraction)).await;
+            sweeps += 1;
+            interval = SWEEP_INTERVAL;
+            match self.sweep().await {
+                Ok(waits) => {
+                    failed = false;
+                    self.metrics.set_stalled_waits(waits);
+                    if waits >= MAX_ROWS {
+                        interval = FULL_SWEEP_INTERVAL;
+                    }
+                }
+                Err(error) => {
+                    if !failed {
+                        let admin = &self.admin;
+                        tracing::warn!(admin, error, "cannot look for waits without a tick");
+                    }
+                    failed = true;
+                }
+            }
+        }
+    }
+
+    /// Revives the waits without a tick, and returns their number.
+    async fn sweep(&self) -> Result<usize, String> {
+        let mut lost = self.lost_ticks().await?;
+        for _ in 0..CONFIRMATIONS {
+            if lost.is_empty() {
+                return Ok(0);
+            }
+            self.clock.sleep(CONFIRM_DELAY).await;
+            let confirmed: HashSet<_> = self.lost_ticks().await?.into_iter().collect();
+            lost.retain(|key| confirmed.contains(key));
+        }
+        if !lost.is_empty() {
+            tracing::warn!(
+                waits = lost.len(),
+                "waits have no tick at the engine; scheduling one for each"
+            );
+        }
+        for key in &lost {
+            let path = format!("JobWait/{key}/revive/send");
+            self.answer(post(&*self.transport, &self.ingress, &path, None)).await?;
+        }
+        Ok(lost.len())
+    }
+
+    /// Asks the engine for the waits without a tick.
+    async fn lost_ticks(&self) -> Result<Vec<WaitKey>, String> {
+        let query = Query { query: LOST_TICKS };
+        let posted = post_json(&*self.transport, &self.admin, "query", &query);
+        parse_reply(&self.answer(posted).await?)
+    }
+
+    /// Returns the body of the engine's answer.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no answer in time, or if its status is not a success.
+    async fn answer(
+        &self,
+        posted: impl Future<Output = Result<(StatusCode, Bytes), String>>,
+    ) -> Result<Bytes, String> {
+        tokio::select! {
+            answer = posted => check_status(answer?),
+            () = self.clock.sleep(ANSWER_TIMEOUT) => {
+                let timeout = HumanDuration(ANSWER_TIMEOUT);
+                Err(format!("the engine did not answer within {timeout}"))
+            }
+        }
+    }
+}
+
+/// Returns the body of a reply with a success status.
+///
+/// # Errors
+///
+/// Returns an error with the beginning of the body if the status is not a success.
+fn check_status((status, body): (StatusCode, Bytes)) -> Result<Bytes, String> {
+    const MAX_SHOWN_BYTES: usize = 300;
+    if status.is_success() {
+        return Ok(body);
+    }
+    let shown = String::from_utf8_lossy(&body[..body.len().min(MAX_SHOWN_BYTES)]);
+    Err(format!("the engine answered {status}: {shown}"))
+}
+
+/// Parses the reply to a query. Keys that are not those of a wait are left out.
+///
+/// # Errors
+///
+/// Returns an error if the reply is too large, or not a list of keys.
+fn parse_reply(body: &[u8]) -> Result<Vec<WaitKey>, String> {
+    if body.len() > MAX_REPLY_BYTES {
+        return Err(format!("the reply has more than {MAX_REPLY_BYTES} bytes"));
+    }
+    let reply: QueryReply = serde_json::from_slice(body)
+        .map_err(|error| format!("the reply is not a list of waits: {error}"))?;
+    Ok(reply.rows.iter().filter_map(|row| row.service_key.parse().ok()).collect())
+}
+
+#[cfg(test)]
+mod tests;
