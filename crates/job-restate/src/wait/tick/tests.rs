@@ -114,7 +114,8 @@ impl TestBed {
     /// Gives the service a grant and the wait a slot, then calls [`tick`](Self::tick).
     async fn tick_with_slot(&self, seconds: f64, waiting: &ActiveWait) -> TickResult {
         self.grant(seconds);
-        let slot = Some(Slot { at: self.clock.now(), generation: 0 });
+        let at = self.wait.clock.now().max(waiting.next_tick_at);
+        let slot = Some(Slot { at, generation: 0 });
         self.tick(seconds, &ActiveWait { slot, ..waiting.clone() }).await
     }
 
@@ -134,7 +135,9 @@ impl TestBed {
             is_budget_spent: false,
             takes_turns: false,
         };
-        self.wait.budget.accept_grant(self.clock.monotonic(), 0, grant);
+        // It does not expire during an early tick.
+        let reported_at = self.clock.monotonic() + MAX_EARLY_PAUSE;
+        self.wait.budget.accept_grant(reported_at, 0, grant);
     }
 
     /// Returns the JSON that the handler `status` returns, indented.

@@ -63,7 +63,9 @@ fn test_bed(ahead: f64, status: Option<StatusCode>) -> TestBed {
         DatedTransport { inner: SimTransport::new(bed.sim.clone()), cloud: cloud.clone(), status };
     let endpoint = "https://cce.example".parse().unwrap();
     bed.wait.client = Client::with_clock(endpoint, bed.sim.credentials(), transport, cloud.clone());
-    bed.wait.clock = Arc::new(ReferenceClock::new(Arc::new(WrongClock { cloud, ahead })));
+    let clock = Arc::new(ReferenceClock::new(Arc::new(WrongClock { cloud, ahead })));
+    bed.wait.budget = Arc::new(ServiceBudget::new(1, clock.clone()));
+    bed.wait.clock = clock;
     bed
 }
 
