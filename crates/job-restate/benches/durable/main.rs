@@ -1,17 +1,26 @@
-//! Checks that waits survive when the engine and the service are killed with SIGKILL.
+//! Checks that waits survive failures: of the engine, of the services, of the cloud, of receivers and
+//! of clocks.
 //!
-//! Runs a real engine, a real service, a simulated cloud over TLS and a receiver of notifications,
-//! all on loopback. `cargo xtask durable` installs the engine and runs this program. Exits with 1
-//! if a figure is out of bounds.
+//! Runs a real engine, real services behind a load balancer, a simulated cloud and a receiver of
+//! notifications, all on loopback. `cargo xtask durable` installs the engine and runs this program.
+//! Exits with 1 if a figure is out of bounds.
 #![expect(clippy::print_stdout, reason = "the figures are for a terminal")]
 
 #[path = "../common/bounds.rs"]
 mod bounds;
-mod budget;
 mod process;
+mod balancer;
+mod cloud;
 mod receiver;
+mod service;
 mod test_bed;
+mod measurement;
+mod outcomes;
 mod waits;
+mod budget;
+mod services;
+mod crowd;
+mod throttled;
 
 use std::{env, path::PathBuf, process::ExitCode};
 
@@ -30,16 +39,25 @@ fn main() -> anyhow::Result<ExitCode> {
         folder: PathBuf::from(next("working folder")?),
     };
     let which: Vec<_> = arguments.collect();
-    let all = ["one", "many", "budget"].map(String::from);
     let mut bounds = Bounds::new();
     let runtime = Builder::new_multi_thread().enable_all().build()?;
-    for proof in if which.is_empty() { all.to_vec() } else { which } {
-        match &*proof {
-            "one" => runtime.block_on(waits::one_wait(&programs, &mut bounds))?,
-            "many" => runtime.block_on(waits::many_waits(&programs, &mut bounds))?,
-            "budget" => runtime.block_on(budget::shared_budget(&programs, &mut bounds))?,
-            other => bail!("unknown scenario {other:?}; expected one, many or budget"),
-        }
+    for scenario in if which.is_empty() { SCENARIOS.map(String::from).to_vec() } else { which } {
+        runtime.block_on(run(&scenario, &programs, &mut bounds))?;
     }
     Ok(bounds.exit_code())
+}
+
+/// The scenarios, in the order in which they run.
+const SCENARIOS: [&str; 6] = ["one", "many", "budget", "services", "crowd", "throttled"];
+
+async fn run(scenario: &str, programs: &Programs, bounds: &mut Bounds) -> anyhow::Result<()> {
+    match scenario {
+        "one" => waits::one_wait(programs, bounds).await,
+        "many" => waits::many_waits(programs, bounds).await,
+        "budget" => budget::shared_budget(programs, bounds).await,
+        "services" => services::two_services(programs, bounds).await,
+        "crowd" => crowd::more_services(programs, bounds).await,
+        "throttled" => throttled::throttled_minute(programs, bounds).await,
+        other => bail!("unknown scenario {other:?}; expected one of {}", SCENARIOS.join(", ")),
+    }
 }

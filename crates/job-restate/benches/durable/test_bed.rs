@@ -1,12 +1,14 @@
-//! The test bed: the engine, the service, the simulated cloud, and the receiver of notifications.
+//! The test bed: the engine, the services behind a load balancer, the simulated cloud, and the
+//! receiver of notifications.
 
 use std::{fs, net::TcpListener, path::PathBuf, process::Command, sync::Arc, time::Duration};
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use http::{Method, Request, header::CONTENT_TYPE};
 use job_model::JobId;
-use job_sim::{Sim, SimServer};
+use job_sim::{Plan, Sim, SimServer};
 use job_transport::{
     clock::{Clock, TokioClock},
     hyper::{HyperTransport, TlsConfig, TlsProvider},
@@ -15,8 +17,12 @@ use job_transport::{
 use serde_json::Value;
 
 use crate::{
+    balancer::Balancer,
+    bounds::Bounds,
+    cloud::Cloud,
     process::Process,
     receiver::{Receiver, WEBHOOK_KEY},
+    service::Service,
 };
 
 /// The programs to run, and the working folder.
@@ -26,36 +32,69 @@ pub(crate) struct Programs {
     pub(crate) folder: PathBuf,
 }
 
+/// How a test bed differs from one service that reaches the cloud over TLS.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Setup<'a> {
+    /// The flags of all services.
+    pub(crate) flags: &'a [&'a str],
+    /// The environment variables of each service, one entry per service.
+    pub(crate) services: &'a [Variables<'a>],
+    /// A server for the cloud, without TLS.
+    pub(crate) cloud: Option<&'a Cloud>,
+}
+
+/// Environment variables: their names and values.
+pub(crate) type Variables<'a> = &'a [(&'a str, String)];
+
 /// Everything that takes part in a scenario.
 pub(crate) struct TestBed {
     pub(crate) sim: Arc<Sim>,
     pub(crate) receiver: Receiver,
     pub(crate) engine: Process,
-    pub(crate) service: Process,
+    pub(crate) services: Vec<Service>,
     _server: SimServer,
+    /// One for each version of the deployment.
+    balancers: Vec<Balancer>,
+    command: PathBuf,
     folder: PathBuf,
+    endpoint: String,
     transport: HyperTransport,
     ingress: String,
+    administration: String,
     clock: TokioClock,
 }
 
 /// The default timeout of [`TestBed::wait_until`].
 const DEFAULT_WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// The number of calls that are made to the engine at the same time.
+const MAX_CALLS: usize = 64;
+
 impl TestBed {
-    /// Starts everything in an empty folder. `flags` are passed to the service.
+    /// Starts one service, with these flags, and everything else in an empty folder.
     pub(crate) async fn new(
         programs: &Programs,
         sim: Sim,
         receiver: Receiver,
         flags: &[&str],
     ) -> anyhow::Result<Self> {
+        let setup = Setup { flags, ..Setup::default() };
+        Self::with_setup(programs, Arc::new(sim), receiver, setup).await
+    }
+
+    /// Starts everything in an empty folder.
+    pub(crate) async fn with_setup(
+        programs: &Programs,
+        sim: Arc<Sim>,
+        receiver: Receiver,
+        setup: Setup<'_>,
+    ) -> anyhow::Result<Self> {
         let folder = programs.folder.join("run");
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
         }
         fs::create_dir_all(&folder)?;
-        let [ingress, administration, internal, service] = free_ports()?;
+        let [ingress, administration, internal] = free_ports()?;
         let config = folder.join("engine.toml");
         fs::write(&config, config_text(ingress, administration, internal))?;
         let mut engine = Command::new(&programs.engine);
@@ -63,39 +102,118 @@ impl TestBed {
         engine.current_dir(&folder).env_remove("HTTP_PROXY");
         let engine = Process::start(engine, &folder.join("engine.log"))?;
 
-        let sim = Arc::new(sim);
         let server = SimServer::start(sim.clone()).await?;
-        let ca = folder.join("ca.pem");
-        fs::write(&ca, server.ca_pem())?;
-        let mut command = Command::new(&programs.command);
-        command
-            .args(["durable", "--endpoint", &server.endpoint(), "--ca-file"])
-            .arg(&ca)
-            .args(["--listen", &format!("127.0.0.1:{service}")])
-            .args(["--engine", &format!("http://127.0.0.1:{ingress}")])
-            .args(["--register", &format!("http://127.0.0.1:{administration}")])
-            .args(["--allow-receiver", "http://127.0.0.1:*"])
-            .args(flags)
-            .env("OS_TOKEN", sim.account().token)
-            .env("OS_PROJECT_ID", sim.project().as_str())
-            .env("CCE_JOB_WEBHOOK_KEY", WEBHOOK_KEY);
-        let log = folder.join("service.log");
-        let bed = Self {
-            service: Process::start(command, &log)?,
+        fs::write(folder.join("ca.pem"), server.ca_pem())?;
+        let transport = HyperTransport::new(TlsConfig::platform(TlsProvider::aws_lc_rs())?);
+        let address = format!("http://127.0.0.1:{administration}");
+        let mut bed = Self {
+            services: Vec::new(),
             sim,
             receiver,
             engine,
+            endpoint: setup.cloud.map_or_else(|| server.endpoint(), Cloud::endpoint),
             _server: server,
+            balancers: Vec::new(),
+            command: programs.command.clone(),
             folder,
-            transport: HyperTransport::new(TlsConfig::platform(TlsProvider::aws_lc_rs())?),
+            administration: address,
+            transport,
             ingress: format!("http://127.0.0.1:{ingress}"),
             clock: TokioClock::new(),
         };
-        bed.wait_until("the registration of the service", || {
-            fs::read_to_string(&log).is_ok_and(|log| log.contains("\nregistered with"))
-        })
-        .await?;
+        let one: &[Variables<'_>] = &[&[]];
+        let services = if setup.services.is_empty() { one } else { setup.services };
+        bed.add_deployment(setup.flags, services).await?;
         Ok(bed)
+    }
+
+    /// Starts services behind a load balancer of their own, and waits until they are registered.
+    /// From then on, the engine makes new calls to these.
+    pub(crate) async fn add_deployment(
+        &mut self,
+        flags: &[&str],
+        services: &[Variables<'_>],
+    ) -> anyhow::Result<()> {
+        let balancer = Balancer::start().await?;
+        for variables in services {
+            let service = self.start_service(&balancer.address(), flags, variables)?;
+            balancer.add(service.port());
+            self.services.push(service);
+        }
+        self.balancers.push(balancer);
+        self.wait_until("the registration of the services", || {
+            self.services.iter().all(|service| service.log().contains("\nregistered with"))
+        })
+        .await
+    }
+
+    fn start_service(
+        &self,
+        advertised: &str,
+        flags: &[&str],
+        variables: Variables<'_>,
+    ) -> anyhow::Result<Service> {
+        let [port] = free_ports()?;
+        let log = self.folder.join(format!("service-{}.log", self.services.len()));
+        let mut command = Command::new(&self.command);
+        command
+            .args(["durable", "--endpoint", &self.endpoint, "--ca-file"])
+            .arg(self.folder.join("ca.pem"))
+            .args(["--listen", &format!("127.0.0.1:{port}")])
+            .args(["--engine", &self.ingress])
+            .args(["--register", &self.administration, "--advertise", advertised])
+            .args(["--allow-receiver", "http://127.0.0.1:*"])
+            .args(flags)
+            .env("OS_TOKEN", self.sim.account().token)
+            .env("OS_PROJECT_ID", self.sim.project().as_str())
+            .env("CCE_JOB_WEBHOOK_KEY", WEBHOOK_KEY)
+            .envs(variables.iter().map(|(name, value)| (name, value)));
+        Service::start(command, port, log, self.transport.clone())
+    }
+
+    /// Returns the number of turns of waits so far.
+    pub(crate) fn ticks(&self) -> u32 {
+        self.balancers.iter().map(Balancer::ticks).sum()
+    }
+
+    /// Adds jobs with the plans for their numbers, and starts a wait for each.
+    pub(crate) async fn watch_jobs(
+        &self,
+        count: usize,
+        plan: impl Fn(usize) -> Plan,
+        body: &Value,
+    ) -> anyhow::Result<Vec<JobId>> {
+        let submit = |number| {
+            let plan = plan(number);
+            async move {
+                let job = self.sim.add(plan);
+                self.call(&job, "watch", body).await?;
+                anyhow::Ok(job)
+            }
+        };
+        stream::iter(0..count).map(submit).buffered(MAX_CALLS).try_collect().await
+    }
+
+    /// Waits until each job has been read this often, and checks that this takes at most a minute.
+    pub(crate) async fn check_readings(&self, jobs: &[JobId], count: u32, bounds: &mut Bounds) {
+        let readings = |job| self.sim.readings(job).unwrap_or_default().0;
+        let unread = || jobs.iter().filter(|job| readings(job) < count).count();
+        let began = self.now();
+        while unread() > 0 && self.now() - began < DEFAULT_WAIT_TIMEOUT {
+            self.sleep(Duration::from_millis(20)).await;
+        }
+        let what = format!("jobs that were read less than {count} times within a minute");
+        bounds.check(&what, unread() as f64, 0.0..=0.0);
+    }
+
+    /// Returns the number of attempts of each service.
+    pub(crate) async fn attempts(&self) -> anyhow::Result<Vec<f64>> {
+        let mut attempts = Vec::new();
+        for service in &self.services {
+            let count = service.metric("cce_job_attempts_total").await?;
+            attempts.push(count.context("a service without the metric of its attempts")?);
+        }
+        Ok(attempts)
     }
 
     /// Calls a handler of a job's wait. Retries while the engine does not answer.
@@ -171,10 +289,12 @@ impl TestBed {
     /// engine's data.
     #[expect(clippy::print_stdout, reason = "the figures are for a terminal")]
     pub(crate) fn print_sizes(&self) {
-        let (engine, service) =
-            (self.engine.peak_memory_kib() / 1024, self.service.peak_memory_kib() / 1024);
-        println!("  peak memory: engine {engine} MiB, service {service} MiB");
-        let (engine, service) = (self.engine.cpu_seconds(), self.service.cpu_seconds());
+        let services = || self.services.iter().map(|service| &service.process);
+        let peak = services().map(Process::peak_memory_kib).max().unwrap_or_default() / 1024;
+        let engine = self.engine.peak_memory_kib() / 1024;
+        println!("  peak memory: engine {engine} MiB, service {peak} MiB");
+        let engine = self.engine.cpu_seconds();
+        let service: f64 = services().map(Process::cpu_seconds).sum();
         let requests = self.sim.requests();
         println!(
             "  CPU time: engine {engine:.1} s, service {service:.1} s, for {requests} requests"

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
 use job_model::JobId;
 use job_sim::{Fault, Plan, Sim, TimeSource};
 use serde_json::{Value, json};
 
 use crate::{
     bounds::Bounds,
+    outcomes::{check_outcomes, with_failures},
     receiver::Receiver,
     test_bed::{Programs, TestBed},
 };
@@ -32,9 +32,9 @@ pub(crate) async fn one_wait(programs: &Programs, bounds: &mut Bounds) -> anyhow
     bed.wait_until("10 readings", || readings(&sim, &job).0 >= 10).await?;
     // The service and the engine are each killed during an attempt.
     stall_next_request(&bed).await?;
-    bed.service.kill()?;
+    bed.services[0].process.kill()?;
     bed.sleep(Duration::from_secs(3)).await;
-    bed.service.restart()?;
+    bed.services[0].process.restart()?;
     let before = readings(&sim, &job).0;
     bed.wait_until("5 more readings", || readings(&sim, &job).0 >= before + 5).await?;
     stall_next_request(&bed).await?;
@@ -88,9 +88,6 @@ async fn stall_next_request(bed: &TestBed) -> anyhow::Result<()> {
 
 /// The number of jobs.
 const JOB_COUNT: usize = 10_000;
-/// Every tenth job fails.
-const FAILURE_INTERVAL: usize = 10;
-
 /// The maximum number of requests in flight.
 const MAX_IN_FLIGHT: u32 = 50;
 /// How often the service and the engine are killed.
@@ -107,19 +104,8 @@ pub(crate) async fn many_waits(programs: &Programs, bounds: &mut Bounds) -> anyh
     let mut bed = TestBed::new(programs, sim, receiver, &flags).await?;
     let began = bed.now();
     let notify = bed.receiver.address.clone();
-    let plan = |number: usize| {
-        let plan = Plan::create_cluster().slower(SLOWDOWN_FACTOR);
-        if number.is_multiple_of(FAILURE_INTERVAL) { plan.with_failure("sold out") } else { plan }
-    };
-    let submit = |number| {
-        let (bed, body) = (&bed, json!({"notify": notify}));
-        async move {
-            let job = bed.sim.add(plan(number));
-            bed.call(&job, "watch", &body).await?;
-            anyhow::Ok(job)
-        }
-    };
-    let jobs: Vec<_> = stream::iter(0..JOB_COUNT).map(submit).buffered(64).try_collect().await?;
+    let plan = |number| with_failures(Plan::create_cluster().slower(SLOWDOWN_FACTOR), number);
+    let jobs = bed.watch_jobs(JOB_COUNT, plan, &json!({"notify": notify})).await?;
     println!("  submitted in {:.1?}", bed.now() - began);
     let notified = |bed: &TestBed| bed.receiver.received().notifications.len();
     for part in [JOB_COUNT / 10, JOB_COUNT / 2] {
@@ -129,51 +115,21 @@ pub(crate) async fn many_waits(programs: &Programs, bounds: &mut Bounds) -> anyh
         })
         .await?;
         println!("  killed after {:.1?}, {} notified", bed.now() - began, notified(&bed));
-        bed.service.kill()?;
+        bed.services[0].process.kill()?;
         bed.engine.kill()?;
         bed.sleep(Duration::from_secs(2)).await;
         bed.engine.restart()?;
-        bed.service.restart()?;
+        bed.services[0].process.restart()?;
     }
     let minutes = Duration::from_secs(15 * 60);
     bed.wait_until_with_timeout(minutes, "all notifications", || notified(&bed) >= JOB_COUNT)
         .await?;
     println!("  all notified after {:.1?}", bed.now() - began);
     bed.sleep(Duration::from_secs(10)).await;
-    check_outcomes(&bed, &jobs, bounds).await?;
-    bed.print_sizes();
-    Ok(())
-}
-
-/// Compares the results and the notifications with the outcomes of the jobs.
-async fn check_outcomes(bed: &TestBed, jobs: &[JobId], bounds: &mut Bounds) -> anyhow::Result<()> {
-    let status = |job| async move { bed.call(job, "status", &Value::Null).await };
-    let statuses: Vec<_> = stream::iter(jobs).map(status).buffered(64).try_collect().await?;
-    let (mut right, mut notified, mut late) = (0_u32, 0_u32, 0_u32);
-    let received = bed.receiver.received();
-    for (number, (job, status)) in jobs.iter().zip(&statuses).enumerate() {
-        let outcome = if number.is_multiple_of(FAILURE_INTERVAL) { "failed" } else { "succeeded" };
-        // The number of the wait follows.
-        let id = format!("{}:{job}:{outcome}:", bed.sim.project());
-        right += u32::from(status["end"]["outcome"] == outcome);
-        notified += u32::from(received.notifications.range(id.clone()..).next().is_some_and(
-            |(first, (_, content))| first.starts_with(&id) && content["outcome"] == outcome,
-        ));
-        let (_, ends) = bed.sim.readings(job).unwrap_or_default();
-        late += ends.saturating_sub(1);
-    }
-    let deliveries: u32 = received.notifications.values().map(|(times, _)| times).sum();
-    let jobs = jobs.len() as f64;
-    bounds.check("waits with the right outcome", right.into(), jobs..=jobs);
-    bounds.check("notifications with the right outcome", notified.into(), jobs..=jobs);
-    bounds.check("distinct notifications", received.notifications.len() as f64, jobs..=jobs);
     // A kill between a reading or a delivery and its record repeats it, at most for each request in
     // flight.
-    let most = f64::from(MAX_IN_FLIGHT * KILL_COUNT);
-    let twice = f64::from(deliveries) - received.notifications.len() as f64;
-    bounds.check("repeated deliveries, which receivers recognize by the id", twice, 0.0..=most);
-    bounds.check("repeated readings of an end, after a kill", late.into(), 0.0..=most);
-    bounds.check("deliveries with a wrong signature", received.rejected.into(), 0.0..=0.0);
+    check_outcomes(&bed, &jobs, MAX_IN_FLIGHT * KILL_COUNT, bounds).await?;
+    bed.print_sizes();
     Ok(())
 }
 
