@@ -9,6 +9,7 @@
 #[path = "../common/bounds.rs"]
 mod bounds;
 mod process;
+mod admin;
 mod balancer;
 mod cloud;
 mod receiver;
@@ -21,6 +22,7 @@ mod budget;
 mod services;
 mod crowd;
 mod throttled;
+mod purge;
 
 use std::{env, path::PathBuf, process::ExitCode};
 
@@ -48,7 +50,7 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 /// The scenarios, in the order in which they run.
-const SCENARIOS: [&str; 6] = ["one", "many", "budget", "services", "crowd", "throttled"];
+const SCENARIOS: [&str; 7] = ["one", "many", "budget", "services", "crowd", "throttled", "purge"];
 
 async fn run(scenario: &str, programs: &Programs, bounds: &mut Bounds) -> anyhow::Result<()> {
     match scenario {
@@ -58,6 +60,7 @@ async fn run(scenario: &str, programs: &Programs, bounds: &mut Bounds) -> anyhow
         "services" => services::two_services(programs, bounds).await,
         "crowd" => crowd::more_services(programs, bounds).await,
         "throttled" => throttled::throttled_minute(programs, bounds).await,
+        "purge" => purge::ended_ticks(programs, bounds).await,
         other => bail!("unknown scenario {other:?}; expected one of {}", SCENARIOS.join(", ")),
     }
 }

@@ -17,6 +17,7 @@ use job_transport::{
 use serde_json::Value;
 
 use crate::{
+    admin::Admin,
     balancer::Balancer,
     bounds::Bounds,
     cloud::Cloud,
@@ -52,6 +53,7 @@ pub(crate) struct TestBed {
     pub(crate) receiver: Receiver,
     pub(crate) engine: Process,
     pub(crate) services: Vec<Service>,
+    pub(crate) admin: Admin,
     _server: SimServer,
     /// One for each version of the deployment.
     balancers: Vec<Balancer>,
@@ -60,7 +62,6 @@ pub(crate) struct TestBed {
     endpoint: String,
     transport: HyperTransport,
     ingress: String,
-    administration: String,
     clock: TokioClock,
 }
 
@@ -116,7 +117,7 @@ impl TestBed {
             balancers: Vec::new(),
             command: programs.command.clone(),
             folder,
-            administration: address,
+            admin: Admin { address, transport: transport.clone() },
             transport,
             ingress: format!("http://127.0.0.1:{ingress}"),
             clock: TokioClock::new(),
@@ -161,7 +162,7 @@ impl TestBed {
             .arg(self.folder.join("ca.pem"))
             .args(["--listen", &format!("127.0.0.1:{port}")])
             .args(["--engine", &self.ingress])
-            .args(["--register", &self.administration, "--advertise", advertised])
+            .args(["--register", &self.admin.address, "--advertise", advertised])
             .args(["--allow-receiver", "http://127.0.0.1:*"])
             .args(flags)
             .env("OS_TOKEN", self.sim.account().token)
@@ -194,6 +195,16 @@ impl TestBed {
         stream::iter(0..count).map(submit).buffered(MAX_CALLS).try_collect().await
     }
 
+    /// Calls a handler of the waits of several jobs.
+    pub(crate) async fn call_all(
+        &self,
+        jobs: &[JobId],
+        handler: &str,
+    ) -> anyhow::Result<Vec<Value>> {
+        let call = |job| self.call(job, handler, &Value::Null);
+        stream::iter(jobs).map(call).buffered(MAX_CALLS).try_collect().await
+    }
+
     /// Waits until each job has been read this often, and checks that this takes at most a minute.
     pub(crate) async fn check_readings(&self, jobs: &[JobId], count: u32, bounds: &mut Bounds) {
         let readings = |job| self.sim.readings(job).unwrap_or_default().0;
@@ -204,6 +215,15 @@ impl TestBed {
         }
         let what = format!("jobs that were read less than {count} times within a minute");
         bounds.check(&what, unread() as f64, 0.0..=0.0);
+    }
+
+    /// Returns the sum of a metric of all services that have it.
+    pub(crate) async fn metric_sum(&self, name: &str) -> anyhow::Result<f64> {
+        let mut sum = 0.0;
+        for service in &self.services {
+            sum += service.metric(name).await?.unwrap_or_default();
+        }
+        Ok(sum)
     }
 
     /// Returns the number of attempts of each service.
