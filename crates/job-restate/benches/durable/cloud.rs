@@ -1,7 +1,8 @@
-//! A server for the simulated cloud that replies late, injects faults, and counts the requests in
-//! flight.
+//! A server for the simulated cloud that replies late, injects faults, and records what it
+//! receives.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -18,6 +19,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
+use job_model::JobId;
 use job_sim::{Fault, Sim, SimTransport};
 use job_transport::{
     clock::{Clock, TokioClock},
@@ -42,6 +44,8 @@ struct Shared {
     most_in_flight: AtomicU32,
     /// The fault of all requests.
     fault: Mutex<Option<Fault>>,
+    /// The times of the requests, by path.
+    requests: Mutex<BTreeMap<String, Vec<Duration>>>,
 }
 
 impl Cloud {
@@ -85,8 +89,18 @@ impl Cloud {
         self.shared.most_in_flight.load(Ordering::Relaxed)
     }
 
+    /// Returns when the job was read, by [`TokioClock::monotonic`].
+    pub(crate) fn reading_times(&self, job: &JobId) -> Vec<Duration> {
+        let requests = lock(&self.shared.requests);
+        let suffix = format!("/{job}");
+        let times = requests.iter().filter(|(path, _)| path.ends_with(&suffix));
+        times.flat_map(|(_, times)| times.iter().copied()).collect()
+    }
+
     async fn handle(self, request: Request<Incoming>) -> anyhow::Result<Response<Full<Bytes>>> {
         let _in_flight = InFlight::new(&self.shared);
+        let path = request.uri().path().to_owned();
+        lock(&self.shared.requests).entry(path).or_default().push(self.clock.monotonic());
         let (parts, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
         if !self.latency.is_zero() {

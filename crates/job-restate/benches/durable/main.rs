@@ -23,6 +23,7 @@ mod services;
 mod crowd;
 mod throttled;
 mod purge;
+mod clock;
 
 use std::{env, path::PathBuf, process::ExitCode};
 
@@ -50,7 +51,8 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 /// The scenarios, in the order in which they run.
-const SCENARIOS: [&str; 7] = ["one", "many", "budget", "services", "crowd", "throttled", "purge"];
+const SCENARIOS: [&str; 8] =
+    ["one", "many", "budget", "services", "crowd", "throttled", "purge", "clock"];
 
 async fn run(scenario: &str, programs: &Programs, bounds: &mut Bounds) -> anyhow::Result<()> {
     match scenario {
@@ -61,6 +63,7 @@ async fn run(scenario: &str, programs: &Programs, bounds: &mut Bounds) -> anyhow
         "crowd" => crowd::more_services(programs, bounds).await,
         "throttled" => throttled::throttled_minute(programs, bounds).await,
         "purge" => purge::ended_ticks(programs, bounds).await,
+        "clock" => clock::wrong_clock(programs, bounds).await,
         other => bail!("unknown scenario {other:?}; expected one of {}", SCENARIOS.join(", ")),
     }
 }

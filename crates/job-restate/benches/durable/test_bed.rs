@@ -1,7 +1,17 @@
 //! The test bed: the engine, the services behind a load balancer, the simulated cloud, and the
 //! receiver of notifications.
 
-use std::{fs, net::TcpListener, path::PathBuf, process::Command, sync::Arc, time::Duration};
+use std::{
+    fs,
+    net::TcpListener,
+    path::PathBuf,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
@@ -63,6 +73,7 @@ pub(crate) struct TestBed {
     transport: HyperTransport,
     ingress: String,
     clock: TokioClock,
+    refusals: AtomicU32,
 }
 
 /// The default timeout of [`TestBed::wait_until`].
@@ -121,6 +132,7 @@ impl TestBed {
             transport,
             ingress: format!("http://127.0.0.1:{ingress}"),
             clock: TokioClock::new(),
+            refusals: AtomicU32::new(0),
         };
         let one: &[Variables<'_>] = &[&[]];
         let services = if setup.services.is_empty() { one } else { setup.services };
@@ -260,10 +272,16 @@ impl TestBed {
                 if reply.status().is_success() {
                     return Ok(serde_json::from_str(&text)?);
                 }
+                self.refusals.fetch_add(1, Ordering::Relaxed);
             }
             self.sleep(Duration::from_millis(200)).await;
         }
         anyhow::bail!("no successful reply from {url} after 100 attempts")
+    }
+
+    /// Returns the number of calls so far that were answered with a server error, and made again.
+    pub(crate) fn refusals(&self) -> u32 {
+        self.refusals.load(Ordering::Relaxed)
     }
 
     pub(crate) async fn sleep(&self, span: Duration) {
