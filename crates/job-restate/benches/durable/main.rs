@@ -24,6 +24,7 @@ mod crowd;
 mod throttled;
 mod purge;
 mod clock;
+mod receivers;
 
 use std::{env, path::PathBuf, process::ExitCode};
 
@@ -51,8 +52,8 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 /// The scenarios, in the order in which they run.
-const SCENARIOS: [&str; 8] =
-    ["one", "many", "budget", "services", "crowd", "throttled", "purge", "clock"];
+const SCENARIOS: [&str; 9] =
+    ["one", "many", "budget", "services", "crowd", "throttled", "purge", "clock", "receivers"];
 
 async fn run(scenario: &str, programs: &Programs, bounds: &mut Bounds) -> anyhow::Result<()> {
     match scenario {
@@ -64,6 +65,7 @@ async fn run(scenario: &str, programs: &Programs, bounds: &mut Bounds) -> anyhow
         "throttled" => throttled::throttled_minute(programs, bounds).await,
         "purge" => purge::ended_ticks(programs, bounds).await,
         "clock" => clock::wrong_clock(programs, bounds).await,
+        "receivers" => receivers::failing_receivers(programs, bounds).await,
         other => bail!("unknown scenario {other:?}; expected one of {}", SCENARIOS.join(", ")),
     }
 }

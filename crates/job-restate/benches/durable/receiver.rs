@@ -1,13 +1,18 @@
-//! A receiver of notifications. Verifies each signature, and counts repeated notifications.
+//! A receiver of notifications. Verifies each signature, counts repeated notifications, and fails
+//! as a scenario asks.
 
 use std::{
     collections::BTreeMap,
     convert::Infallible,
+    net::Ipv4Addr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{
+    HeaderValue, Request, Response, StatusCode,
+    header::{LOCATION, RETRY_AFTER},
+};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -28,6 +33,20 @@ pub(crate) struct Received {
     pub(crate) rejected: u32,
     /// How many more deliveries are answered with a 503.
     pub(crate) remaining_errors: u32,
+    /// By path: how a delivery fails.
+    pub(crate) failures: BTreeMap<String, Failure>,
+}
+
+/// How a delivery fails.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Failure {
+    /// There is no reply.
+    Stall,
+    Status(StatusCode),
+    /// Status 429 with this `Retry-After`, in seconds.
+    Throttled(u32),
+    /// A redirect to a path that accepts notifications.
+    Redirect,
 }
 
 /// A receiver on loopback.
@@ -39,7 +58,12 @@ pub(crate) struct Receiver {
 
 impl Receiver {
     pub(crate) async fn start(errors: u32) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        Self::start_on(0, errors).await
+    }
+
+    /// Starts a receiver on this port. Port 0 selects a free one.
+    pub(crate) async fn start_on(port: u16, errors: u32) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = format!("http://{}/notifications", listener.local_addr()?);
         let received =
             Arc::new(Mutex::new(Received { remaining_errors: errors, ..Received::default() }));
@@ -66,9 +90,21 @@ impl Receiver {
     async fn handle(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-        let status = self.record(&parts.headers, &body);
+        let failure = self.received().failures.get(parts.uri.path()).copied();
         let mut response = Response::new(Full::default());
-        *response.status_mut() = status;
+        *response.status_mut() = match failure {
+            None => self.record(&parts.headers, &body),
+            Some(Failure::Stall) => std::future::pending().await,
+            Some(Failure::Status(status)) => status,
+            Some(Failure::Throttled(seconds)) => {
+                response.headers_mut().insert(RETRY_AFTER, seconds.into());
+                StatusCode::TOO_MANY_REQUESTS
+            }
+            Some(Failure::Redirect) => {
+                response.headers_mut().insert(LOCATION, HeaderValue::from_static("/notifications"));
+                StatusCode::PERMANENT_REDIRECT
+            }
+        };
         Ok(response)
     }
 
