@@ -25,6 +25,7 @@ mod throttled;
 mod purge;
 mod clock;
 mod receivers;
+mod large;
 
 use std::{env, path::PathBuf, process::ExitCode};
 
@@ -52,8 +53,18 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 /// The scenarios, in the order in which they run.
-const SCENARIOS: [&str; 9] =
-    ["one", "many", "budget", "services", "crowd", "throttled", "purge", "clock", "receivers"];
+const SCENARIOS: [&str; 10] = [
+    "one",
+    "many",
+    "budget",
+    "services",
+    "crowd",
+    "throttled",
+    "purge",
+    "clock",
+    "receivers",
+    "large",
+];
 
 async fn run(scenario: &str, programs: &Programs, bounds: &mut Bounds) -> anyhow::Result<()> {
     match scenario {
@@ -66,6 +77,7 @@ async fn run(scenario: &str, programs: &Programs, bounds: &mut Bounds) -> anyhow
         "purge" => purge::ended_ticks(programs, bounds).await,
         "clock" => clock::wrong_clock(programs, bounds).await,
         "receivers" => receivers::failing_receivers(programs, bounds).await,
+        "large" => large::large_job(programs, bounds).await,
         other => bail!("unknown scenario {other:?}; expected one of {}", SCENARIOS.join(", ")),
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct Received {
     pub(crate) remaining_errors: u32,
     /// By path: how a delivery fails.
     pub(crate) failures: BTreeMap<String, Failure>,
+    /// The size of the largest body, in bytes.
+    pub(crate) largest_body: usize,
 }
 
 /// How a delivery fails.
@@ -110,6 +112,7 @@ impl Receiver {
 
     fn record(&self, headers: &http::HeaderMap, body: &[u8]) -> StatusCode {
         let mut received = self.received();
+        received.largest_body = received.largest_body.max(body.len());
         let is_signed = standardwebhooks::Webhook::new(WEBHOOK_KEY)
             .is_ok_and(|webhook| webhook.verify(body, headers).is_ok());
         let id = headers.get("webhook-id").and_then(|id| id.to_str().ok());
