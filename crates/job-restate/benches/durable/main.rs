@@ -26,6 +26,7 @@ mod purge;
 mod clock;
 mod receivers;
 mod large;
+mod upgrade;
 
 use std::{env, path::PathBuf, process::ExitCode};
 
@@ -53,7 +54,7 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 /// The scenarios, in the order in which they run.
-const SCENARIOS: [&str; 10] = [
+const SCENARIOS: [&str; 11] = [
     "one",
     "many",
     "budget",
@@ -64,6 +65,7 @@ const SCENARIOS: [&str; 10] = [
     "clock",
     "receivers",
     "large",
+    "upgrade",
 ];
 
 async fn run(scenario: &str, programs: &Programs, bounds: &mut Bounds) -> anyhow::Result<()> {
@@ -78,6 +80,7 @@ async fn run(scenario: &str, programs: &Programs, bounds: &mut Bounds) -> anyhow
         "clock" => clock::wrong_clock(programs, bounds).await,
         "receivers" => receivers::failing_receivers(programs, bounds).await,
         "large" => large::large_job(programs, bounds).await,
+        "upgrade" => upgrade::new_version(programs, bounds).await,
         other => bail!("unknown scenario {other:?}; expected one of {}", SCENARIOS.join(", ")),
     }
 }

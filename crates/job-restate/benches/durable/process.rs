@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
+use rustix::process::{Pid, Signal, kill_process};
 
 /// A process. Killed when dropped.
 pub(crate) struct Process {
@@ -34,6 +35,14 @@ impl Process {
     pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
         (self.peak_memory_kib, self.cpu_seconds) = (self.peak_memory_kib(), self.cpu_seconds());
         self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Asks the process to stop with SIGTERM, and waits until it has ended.
+    pub(crate) fn stop(&mut self) -> anyhow::Result<()> {
+        (self.peak_memory_kib, self.cpu_seconds) = (self.peak_memory_kib(), self.cpu_seconds());
+        kill_process(Pid::from_child(&self.child), Signal::TERM)?;
         self.child.wait()?;
         Ok(())
     }
