@@ -1,6 +1,6 @@
-//! `cargo xtask durable`: checks with a real engine that waits survive if the service or the engine
-//! is killed. Installs the engine from the npm registry under `target` and stops all processes at
-//! the end.
+//! `cargo xtask durable`: checks with a real engine that waits survive failures of the engine, of the
+//! services, of the cloud, of receivers and of clocks. Installs the engine from the npm registry under
+//! `target` and stops all processes at the end.
 
 use std::{
     fs, io,
@@ -13,6 +13,24 @@ use crate::cargo::{cargo, root, run as run_command, succeeds};
 /// The npm package of the engine. The engine has its own license (BSL 1.1) and is not published
 /// with these crates.
 const ENGINE: &str = "@restatedev/restate-server@1.7.12";
+
+/// The scenarios, in the order in which they run.
+const SCENARIOS: [&str; 11] = [
+    "one",
+    "many",
+    "budget",
+    "services",
+    "crowd",
+    "throttled",
+    "purge",
+    CLOCK,
+    "receivers",
+    "large",
+    "upgrade",
+];
+
+/// The scenario that needs the program `faketime`.
+const CLOCK: &str = "clock";
 
 /// Runs these scenarios, or all if `scenarios` is empty.
 pub(crate) fn run(scenarios: &[&str]) -> ExitCode {
@@ -29,6 +47,22 @@ pub(crate) fn run(scenarios: &[&str]) -> ExitCode {
 }
 
 fn run_scenarios(scenarios: &[&str]) -> io::Result<()> {
+    if let Some(unknown) = scenarios.iter().find(|scenario| !SCENARIOS.contains(scenario)) {
+        let known = SCENARIOS.join(", ");
+        return Err(io::Error::other(format!(
+            "unknown scenario {unknown}; expected one of {known}"
+        )));
+    }
+    let mut scenarios = scenarios.to_vec();
+    if scenarios.is_empty() {
+        scenarios.extend(SCENARIOS);
+        if !has_faketime() {
+            println!("durable: SKIPPED {CLOCK}: needs the program faketime");
+            scenarios.retain(|scenario| *scenario != CLOCK);
+        }
+    } else if scenarios.contains(&CLOCK) && !has_faketime() {
+        return Err(io::Error::other(format!("{CLOCK} needs the program faketime")));
+    }
     let folder = root().join("target/durable");
     fs::create_dir_all(&folder)?;
     let engine = install_engine(&folder)?;
@@ -38,6 +72,11 @@ fn run_scenarios(scenarios: &[&str]) -> io::Result<()> {
     let command = root().join("target/release").join(command);
     let bench = ["bench", "--locked", "--package", "job-restate", "--bench", "durable", "--"];
     run_command(cargo(&bench).arg(engine).arg(command).arg(&folder).args(scenarios))
+}
+
+/// Whether there is a program that runs another one with a wrong clock.
+fn has_faketime() -> bool {
+    succeeds(Command::new("faketime").args(["-f", "+1s", "true"]))
 }
 
 /// Returns the path of the engine's executable. Installs the engine if it is missing.

@@ -59,9 +59,14 @@ Tasks:
   public-api [--update]
                  Compare the public API of each library crate with its list in docs/public-api;
                  --update: write the lists. Needs nightly Rust
-  durable [one|many|budget]..
-                 Kill the service and the engine under running waits (about ten minutes). Installs
-                 the engine Restate, which has its own license, under target from the npm registry
+  durable [SCENARIO]..
+                 Check waits with a real engine (half an hour in all): one, many: the service and the
+                 engine are killed; budget: 2,000 waits; services: two services behind one address;
+                 crowd: more services than requests in flight; throttled: a minute of 429; purge:
+                 ticks are ended at the engine; clock: a clock is two minutes ahead (needs faketime);
+                 receivers: receivers fail; large: a job of 7 MB; upgrade: a new version takes over.
+                 Installs the engine Restate, which has its own license, under target from the npm
+                 registry
   pictures       Make the README's pictures in docs from a wait for simulated jobs (two minutes)
   interop        Run the vendor's and OpenStack's Python clients against `cce-job sim`
   fuzz [SECONDS | --keep]
