@@ -33,9 +33,8 @@ const WITHOUT_VARIABLE: [&str; 12] = [
     "version",
 ];
 
-/// Flags that exclude each other without a rule of clap. `--raw` requires one value of `--output`, and
-/// two time limits are an error.
-const EXCLUSIVE: [(&str, &str); 2] = [("raw", "output"), ("timeout", "deadline")];
+/// Flags that exclude each other without a rule of clap: `--raw` requires one value of `--output`.
+const EXCLUSIVE: [&str; 2] = ["raw", "output"];
 
 /// The values that turn off a flag without a value, as clap reads them.
 const OFF: [&str; 6] = ["0", "false", "f", "no", "n", "off"];
@@ -102,12 +101,9 @@ impl<'m> Variables<'m> {
             built.get_arg_conflicts_with(one).iter().any(|found| found.get_id() == other.get_id())
         };
         let excludes = |one: &&Arg, other: &&Arg| {
-            let pair = (one.get_id().as_str(), other.get_id().as_str());
-            let is_exclusive = |one, other| EXCLUSIVE.contains(&(one, other));
-            conflicts(one, other)
-                || conflicts(other, one)
-                || is_exclusive(pair.0, pair.1)
-                || is_exclusive(pair.1, pair.0)
+            let pair = [one, other].map(|flag| flag.get_id().as_str());
+            let is_exclusive = pair[0] != pair[1] && pair.iter().all(|id| EXCLUSIVE.contains(id));
+            conflicts(one, other) || conflicts(other, one) || is_exclusive
         };
         let given: Vec<_> = flags.iter().filter(|flag| is_given(flag)).collect();
         let excluded = flags.iter().filter(|flag| given.iter().any(|one| excludes(flag, one)));
