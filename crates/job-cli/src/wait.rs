@@ -115,7 +115,7 @@ pub(crate) struct Arguments {
     /// the ids of new nodes; sends more requests
     #[arg(long)]
     full_tree: bool,
-    /// Give up after this long, for example 90s or 1h30m; `0` checks once, `none` waits without
+    /// Give up after this long, for example 90s, 1h30m or 1d; `0` checks once, `none` waits without
     /// limit; a service that was never reached is given up after 2 minutes [default: 1h]
     #[arg(long, value_name = "DURATION")]
     timeout: Option<TimeoutArg>,

@@ -29,8 +29,10 @@ const MAX_ROWS: usize = 100;
 ///
 /// Returns an error if the text is not a duration, or is so short that no job could be read.
 pub(crate) fn parse_at_most(text: &str) -> anyhow::Result<DurationArg> {
-    let span: DurationArg = text.parse()?;
-    anyhow::ensure!(span.0 >= Duration::from_millis(100), "must be at least 100ms");
+    // Without a unit, only zero is a duration.
+    let span = if text == "0" { DurationArg(Duration::ZERO) } else { text.parse()? };
+    let is_long_enough = span.0 >= Duration::from_millis(100);
+    anyhow::ensure!(is_long_enough, "must be at least 100ms; --timeout 0 checks each job once");
     Ok(span)
 }
 

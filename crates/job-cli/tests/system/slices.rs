@@ -293,6 +293,7 @@ async fn flags_of_slices_are_checked() {
     let many: String = (0..301).map(|number| format!("job-{number}\n")).collect();
     let past = "--deadline 2020-01-01T00:00:00Z";
     for (rest, stdin) in [
+        ("--at-most 0 JOB", ""),
         ("--at-most 0s JOB", ""),
         ("--at-most 9 JOB", ""),
         ("--at-most 9m -", &*many),
