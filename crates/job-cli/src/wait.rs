@@ -285,7 +285,7 @@ pub(crate) fn run(
     let summary = arguments.summary.then(Vec::new);
     let stop_condition = arguments.stop_condition();
     if arguments.print_id {
-        print_id::print(&starts);
+        print_id::print(&starts, now);
     }
     let printer = printer::start()?;
     let (session, result) = block_on(async {

@@ -3,7 +3,10 @@
 
 use std::io;
 
-use job_transport::transport::display_chain;
+use job_transport::{
+    clock::{Clock, TokioClock},
+    transport::display_chain,
+};
 
 use super::{
     checkpoint_file::{CheckpointFile, Origin},
@@ -104,7 +107,8 @@ impl Session {
         if !has_state {
             waits.state = slice_state::encode(Vec::new(), result.worst(), origin);
         }
-        Some(slice.line(result.worst(), deadline, &flags.next_command(&waits, next_limit)))
+        let next = flags.next_command(&waits, next_limit);
+        Some(slice.line(TokioClock::new().now(), result.worst(), deadline, &next))
     }
 
     /// Prints the summary and errors, writes the report, waits until everything is printed, and
