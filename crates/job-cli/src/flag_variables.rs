@@ -60,10 +60,7 @@ impl<'m> Variables<'m> {
     pub(crate) fn add_to(&self, command: Command) -> Command {
         let mut built = command.clone();
         built.build();
-        let mut defined: BTreeSet<String> = flag_ids(&built);
-        for name in DEFINING_COMMANDS {
-            defined.extend(built.find_subcommand(name).iter().flat_map(|one| flag_ids(one)));
-        }
+        let defined = defined_ids(&built);
         let global = self.excluded(&built, self.given);
         let command = command.mut_args(|flag| add_variable(flag, &defined, &global));
         command.mut_subcommands(|subcommand| {
@@ -109,6 +106,12 @@ impl<'m> Variables<'m> {
         let excluded = flags.iter().filter(|flag| given.iter().any(|one| excludes(flag, one)));
         excluded.map(|flag| flag.get_id().to_string()).collect()
     }
+}
+
+/// Returns the ids of all flags that have a variable.
+fn defined_ids(built: &Command) -> BTreeSet<String> {
+    let commands = DEFINING_COMMANDS.iter().filter_map(|name| built.find_subcommand(name));
+    [built].into_iter().chain(commands).flat_map(flag_ids).collect()
 }
 
 /// Returns the ids of a command's flags that have a variable.
@@ -166,6 +169,19 @@ pub(crate) fn used_variables(command: &Command) -> Vec<(String, String)> {
     let mut ids: BTreeSet<String> = of_one(command).into_iter().collect();
     ids.extend(command.get_subcommands().flat_map(of_one));
     ids.iter().map(|id| (flag_name(id), variable(id))).collect()
+}
+
+/// Returns the names of the variables that are set and begin like those of flags, but that no flag of
+/// the command line has.
+pub(crate) fn unknown_variables(mut command: Command) -> Vec<String> {
+    command.build();
+    let known: BTreeSet<_> = defined_ids(&command).iter().map(|id| variable(id)).collect();
+    let set = env::vars_os().filter(|(_, value)| !value.is_empty());
+    let names = set.filter_map(|(name, _)| name.into_string().ok());
+    let mut unknown: Vec<_> =
+        names.filter(|name| name.starts_with(PREFIX) && !known.contains(name)).collect();
+    unknown.sort_unstable();
+    unknown
 }
 
 fn flag_name(id: &str) -> String {

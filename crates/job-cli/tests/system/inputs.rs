@@ -133,6 +133,9 @@ async fn variables_set_flags_that_are_not_given() {
         ),
         ("get --endpoint SERVICE JOB", "VERBOSE=1", 0, "GET"),
         ("config --endpoint SERVICE", "PROJECT=project-1", 0, "CCE_JOB_PROJECT"),
+        // A misspelled variable, and one of a flag that has none.
+        ("config --endpoint SERVICE", "TIMOUT=1h", 0, "CCE_JOB_TIMOUT"),
+        ("config --endpoint SERVICE", "ANY=1", 0, "CCE_JOB_ANY"),
         ("config --endpoint SERVICE", "PROXY=http://canary:canary@proxy.example", 2, "a password"),
     ];
     for (line, variables, exit, expected) in rows {
