@@ -3,6 +3,7 @@
 
 mod missed;
 mod finished;
+mod running_jobs;
 mod error_run;
 mod annotations;
 mod snapshot;

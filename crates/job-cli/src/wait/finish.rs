@@ -56,12 +56,7 @@ impl Session {
         if resumable.clone().next().is_none() {
             return;
         }
-        let still_running = match result.still_running {
-            0 => String::new(),
-            1 => "; the job is still running".into(),
-            jobs => format!("; {jobs} jobs are still running"),
-        };
-        stderr::line(&format!("cce-job: {reason}{still_running}"));
+        stderr::line(&format!("cce-job: {reason}{}", result.running.describe()));
         if result.next_slice().is_some() {
             stderr::line(
                 "to go on, run the command in the field `next` of the last line of stdout",

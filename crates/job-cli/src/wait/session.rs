@@ -27,6 +27,7 @@ use super::{
     output::{Output, SummaryRow},
     progress::ProgressDisplay,
     report_file::ReportFile,
+    running_jobs::RunningJobs,
     slice::Slice,
     totals::Totals,
     watch::{Watch, WatchEvents},
@@ -96,8 +97,8 @@ pub(crate) struct SessionResult {
     pub(crate) slice: Option<Slice>,
     /// The number of waits that were stopped only because stdout was closed.
     pub(crate) cut_off: usize,
-    /// The number of jobs that were read and had not ended.
-    pub(crate) still_running: usize,
+    /// The jobs that had not ended.
+    pub(crate) running: RunningJobs,
     /// The duration of the longest wait that timed out.
     pub(crate) longest_timeout: Option<Duration>,
     /// The hints that were printed. Each is printed only once, below the first error that it
@@ -345,7 +346,7 @@ impl Session {
             result.resumable.insert(finished.index);
         }
         result.longest_timeout = result.longest_timeout.max(late.map(WaitError::elapsed));
-        result.still_running += usize::from(finished.is_job_running());
+        result.running.add(&finished);
         self.summary.iter_mut().for_each(|rows| rows.push(SummaryRow::from_finished(&finished)));
         self.report.iter_mut().for_each(|report| report.add(&finished));
         self.annotations.add(&finished);
