@@ -35,7 +35,8 @@ pub(crate) struct Continuation<'a> {
 
 impl Session {
     /// Prints how many jobs are still running, and the command line that resumes the waits. This
-    /// applies after a timeout, a signal, or a failure with `--fail-fast`, and if stdout was closed.
+    /// applies after a timeout, a signal, a failure with `--fail-fast`, or an error in the middle of a
+    /// wait, and if stdout was closed.
     pub(crate) fn print_resume_hint(
         &self,
         result: &SessionResult,
@@ -43,6 +44,7 @@ impl Session {
     ) {
         let has_failed_early = result.stop_condition_met;
         let reason = match (result.signal, result.longest_timeout) {
+            _ if result.is_interrupted() => "stopped by an error",
             (Some(Exit::Terminated), _) => "stopped by SIGTERM",
             (Some(_), _) => "stopped by SIGINT",
             (None, _) if result.next_slice().is_some() => "stopped by --at-most",
@@ -73,7 +75,8 @@ impl Session {
             );
             return;
         }
-        stderr::line(&format!("to resume, {time}:"));
+        let when = if result.is_interrupted() { " after the cause is fixed" } else { "" };
+        stderr::line(&format!("to resume{when}, {time}:"));
         stderr::full_line(&format!("  {}", flags.next_command(&waits, next_limit)));
     }
 

@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     connection::Hints,
-    exit::Exit,
+    exit::{Exit, was_read},
     terminal::{printer, stderr},
 };
 
@@ -93,6 +93,9 @@ pub(crate) struct SessionResult {
     /// The positions of the unfinished jobs that were stopped or timed out. Waits that ended because
     /// of an error are not among them.
     resumable: BTreeSet<usize>,
+    /// The positions of the unfinished jobs that were read before an error ended their waits. They can
+    /// be resumed after the cause of the error is fixed.
+    interrupted: BTreeSet<usize>,
     /// What `--at-most` stopped.
     pub(crate) slice: Option<Slice>,
     /// The number of waits that were stopped only because stdout was closed.
@@ -145,9 +148,16 @@ impl SessionResult {
     }
 
     /// Returns the checkpoints of the waits that another command can continue, in the order of the
-    /// command line.
+    /// command line: those that were stopped or timed out or, if there are none, those that an error has
+    /// [interrupted](Self::is_interrupted).
     pub(crate) fn resumable(&self) -> impl Iterator<Item = &Checkpoint> + Clone {
-        self.resumable.iter().filter_map(|index| self.unfinished.get(index))
+        let indices = if self.is_interrupted() { &self.interrupted } else { &self.resumable };
+        indices.iter().filter_map(|index| self.unfinished.get(index))
+    }
+
+    /// Whether errors have ended all waits that another command can continue.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.resumable.is_empty() && !self.interrupted.is_empty()
     }
 
     /// Returns the checkpoints of all waits that have ended, in the order of the command line.
@@ -241,6 +251,7 @@ impl Session {
         if result.stop_condition_met && self.stop_condition == StopCondition::Any {
             result.unfinished.clear();
             result.resumable.clear();
+            result.interrupted.clear();
         }
         // The other results are printed, so the next command does not wait for these jobs again. If
         // none is still running, the same command can be run again after the cause of the error is
@@ -336,7 +347,6 @@ impl Session {
         if result.stop_condition_met {
             self.fleet.stop();
         }
-        // Other errors need to be fixed first.
         let late = error.filter(|error| {
             use WaitErrorKind::{DeadlineExceeded, NotReady, Stalled};
             matches!(error.kind(), DeadlineExceeded | NotReady | Stalled)
@@ -344,6 +354,10 @@ impl Session {
         });
         if is_stopped || late.is_some() {
             result.resumable.insert(finished.index);
+        } else if matches!(exit, Some(Exit::Credentials | Exit::Unreadable))
+            && error.is_some_and(|error| was_read(error) && error.kind() != WaitErrorKind::NoObject)
+        {
+            result.interrupted.insert(finished.index);
         }
         result.longest_timeout = result.longest_timeout.max(late.map(WaitError::elapsed));
         result.running.add(&finished);

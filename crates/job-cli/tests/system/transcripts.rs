@@ -151,6 +151,11 @@ async fn waits_that_end_before_the_job() {
         session.sim.inject_faults(Fault::parse_script(fault).unwrap());
         session.run(&format!("wait {FAST_POLL_ARGS} JOB")).await;
     }
+    // An error after a reading: the wait can be resumed.
+    for checkpoint in ["", "--checkpoint wait.json"] {
+        session.sim.inject_faults(Fault::parse_script("ok, 2*wrong-uid").unwrap());
+        session.run(&format!("wait {FAST_POLL_ARGS} -q {checkpoint} --timeout 45m JOB")).await;
+    }
     session.run(&format!("wait {FAST_POLL_ARGS} --ca-file ../ca.pem JOB")).await;
     session.run_with("wait JOB", "", |run| run.env_remove("OS_TOKEN")).await;
     session
