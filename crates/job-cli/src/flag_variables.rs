@@ -196,7 +196,7 @@ pub(crate) struct FromVariables(BTreeSet<&'static str>);
 const SOURCED: [&str; 6] = ["endpoint", "region", "cloud", "project", "ca_file", "proxy"];
 
 impl FromVariables {
-    /// Returns where the value of a flag comes from: its variable, or the flag itself.
+    /// Returns the source of a flag's value, such as `CCE_JOB_REGION` or `--region`.
     pub(crate) fn source(&self, id: &str) -> String {
         match self.0.contains(id) {
             true => variable(id),

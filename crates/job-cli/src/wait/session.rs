@@ -59,9 +59,9 @@ pub(crate) enum StopCondition {
 /// The outputs of the waits, and the stop condition. `finish` closes the outputs.
 pub(crate) struct Session {
     pub(crate) stop_condition: StopCondition,
-    /// The time after which the waits are stopped, to be continued by another command.
     /// The most severe exit code of the jobs in earlier slices.
     pub(crate) earlier: Exit,
+    /// The time after which the waits are stopped, to be continued by another command.
     pub(crate) at_most: Option<Duration>,
     pub(crate) output: Output,
     pub(crate) progress: ProgressDisplay,
