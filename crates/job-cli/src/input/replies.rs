@@ -9,7 +9,11 @@ use job_model::{
     reply::{ForeignBody, SubmissionError},
 };
 
-use super::{ids::parse_id, submitted::Submitted, text};
+use super::{
+    ids::{is_missing_value, parse_id},
+    submitted::Submitted,
+    text,
+};
 
 /// Why an input has no job id, and what to do about it. Contains no part of the input, except the
 /// code and the message of an error, and the title of an HTML page.
@@ -37,6 +41,8 @@ const PAGE_HINT: &str = "A proxy or a gateway sent this page; check the URL of t
 const VERBOSE_HINT: &str = "This is what `curl -v` prints on stderr; remove `2>&1`.";
 const PROGRESS_HINT: &str = "This is curl's progress on stderr; remove `2>&1`, or add -sS.";
 const YAML_HINT: &str = "This looks like YAML or like a table; print JSON instead, or only the id.";
+const MISSING_HINT: &str = "A call has no job, or its job id was not found in the reply.";
+const SEPARATOR_HINT: &str = "Separate ids with spaces or line breaks.";
 const TEXT_HINT: &str = "Give the reply as JSON, or only the id. With `curl -w`, print only \
     '%{http_code}' after the reply.";
 const NO_REPLY_HINT: &str =
@@ -87,7 +93,7 @@ pub(super) fn read_submitted(bytes: &[u8]) -> Result<Vec<Submitted>, Problem> {
     check_empty_reply(status)?;
     match (jobs.is_empty(), status) {
         (false, _) => Ok(jobs),
-        (true, None) => Err(Problem::new(anyhow!("it is empty"), EMPTY_HINT)),
+        (true, None) => Err(Problem::new(anyhow!(text::describe_blank(&bytes)), EMPTY_HINT)),
         (true, Some(status)) => Err(Problem::new(
             anyhow!("the reply has status {status} and an empty body"),
             EMPTY_HINT,
@@ -151,6 +157,9 @@ fn read_array(elements: &[u8]) -> Result<Vec<Submitted>, Problem> {
     for (index, (_, part)) in Parts::within_array(elements).enumerate() {
         let read = match part {
             Part::Json(reply) => read_reply(reply, None),
+            Part::Id(id) if is_missing_value(&id) => {
+                Err(Problem::new(anyhow!("it is `{id}`, and not an id"), MISSING_HINT))
+            }
             Part::Id(id) => read_id(&id),
             _ => Err(Problem::new(anyhow!("it is not a reply or an id"), "")),
         };
@@ -172,7 +181,8 @@ fn page_problem(page: &[u8], status: Option<u16>) -> Problem {
     Problem::new(anyhow!("the reply{status} is {page}"), PAGE_HINT)
 }
 
-/// Describes a line that is neither JSON nor an id, without showing it: it may be a secret.
+/// Returns the problem of a line that is not JSON and not an id. The line is not shown, because it may
+/// contain a secret.
 fn text_problem(line: &str) -> Problem {
     let trimmed = line.trim_start();
     let curl_log = ["* ", "> ", "< ", "{ [", "} ["];
@@ -185,12 +195,15 @@ fn text_problem(line: &str) -> Problem {
     if trimmed.starts_with("% Total") {
         return Problem::new(anyhow!("it is curl's progress, not a reply"), PROGRESS_HINT);
     }
+    if trimmed.split([',', ';']).all(|word| word.trim().is_empty() || is_bare_id(word.trim())) {
+        return Problem::new(anyhow!("there are commas or semicolons between ids"), SEPARATOR_HINT);
+    }
     let hint = if trimmed.contains([':', '|']) || trimmed.starts_with("+-") {
         YAML_HINT
     } else {
         TEXT_HINT
     };
-    Problem::new(anyhow!("it is neither JSON nor an id"), hint)
+    Problem::new(anyhow!("it is not JSON, and not a job id"), hint)
 }
 
 /// A part of an input.
@@ -379,12 +392,12 @@ fn read_status(word: &str) -> Option<u16> {
 /// Returns whether a word without quotation marks looks like an id of the service: a UUID with
 /// other lengths. Other words of a message are not sent to the service.
 ///
-/// What a missing field is printed as is taken for an id here, so that it is reported.
+/// A [missing value](is_missing_value) is taken for an id here, so that it is reported as one.
 fn is_bare_id(word: &str) -> bool {
     let is_id = (8..=64).contains(&word.len())
         && word.bytes().any(|byte| byte.is_ascii_digit())
         && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    is_id || matches!(word, "null" | "None" | "nil" | "undefined" | "<nil>")
+    is_id || is_missing_value(word)
 }
 
 #[cfg(test)]
