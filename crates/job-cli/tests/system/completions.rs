@@ -3,8 +3,8 @@
 use std::{path::Path, process::Command};
 
 use crate::{
+    pseudo_terminal::Terminal,
     support::{Folder, command, is_installed, run},
-    terminal::Terminal,
 };
 
 /// What is typed before the Tab key, and the line after it. A line that stays the same has no

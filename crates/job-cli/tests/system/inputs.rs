@@ -4,9 +4,8 @@
 use job_sim::{Fault, Plan};
 
 use crate::{
-    session::Transcript,
+    session::{ENDPOINT_ARG, FAST_POLL_ARGS, Transcript},
     support::run,
-    transcripts::{ENDPOINT_ARG, FAST_POLL_ARGS},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -13,9 +13,8 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 
 use crate::{
-    session::Transcript,
+    session::{ENDPOINT_ARG, FAST_POLL_ARGS, Transcript},
     support::{CommandResult, Folder, command, run, wait_command, wait_for_exit},
-    transcripts::{ENDPOINT_ARG, FAST_POLL_ARGS},
 };
 
 const CLUSTER: &str = "4d1ecb2c-229a-11e8-9c75-0255ac100ceb";
@@ -336,37 +335,4 @@ async fn ids_are_printed_before_any_request() {
     assert_eq!(ids.collect::<Vec<_>>(), expected);
     child.kill().unwrap();
     wait_for_exit(child).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reader_that_closes_stdout_is_not_an_internal_error() {
-    let session = Transcript::new(Plan::create_cluster().slower(100_000)).await;
-    let succeeded = session.sim.add(Plan::delete_node());
-    let failed = session.sim.add(Plan::delete_node().with_failure("in use"));
-    let wait = format!("wait {FAST_POLL_ARGS} -q -o jsonl");
-    let (first_line, first_end) = ("head -n 1", "grep -m 1 '\"event\":\"finished\"'");
-    for (line, reader, code) in [
-        (format!("{wait} JOB"), first_line, "141"),
-        (format!("{wait} --print-id JOB"), first_line, "141"),
-        // One job has ended, and the other wait is stopped.
-        (format!("{wait} JOB {succeeded}"), first_end, "141"),
-        (format!("{wait} JOB {failed}"), first_end, "5"),
-        (format!("{wait} --any JOB {succeeded}"), first_end, "0"),
-        (format!("get {ENDPOINT_ARG} JOB"), first_line, "0"),
-        ("wait --help".into(), first_line, "0"),
-    ] {
-        let ran = session.command(&line);
-        let words = ran.get_args().map(|word| word.to_str().unwrap());
-        let line = shell_words::join([env!("CARGO_BIN_EXE_cce-job")].into_iter().chain(words));
-        let mut shell = Command::new("bash");
-        shell.args(["-c", &format!("{line} | {reader}; echo ${{PIPESTATUS[0]}}")]);
-        for (name, value) in ran.get_envs() {
-            shell.env(name, value.unwrap());
-        }
-        shell.current_dir(session.folder.file(""));
-        let ran = run(shell).await;
-        // A short text may be written before the reader closes.
-        assert_eq!(ran.stdout.lines().last(), Some(code), "{line}: {ran:?}");
-        assert!(!ran.stderr.contains("cannot write to stdout"), "{ran:?}");
-    }
 }
