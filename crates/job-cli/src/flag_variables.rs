@@ -74,12 +74,14 @@ impl<'m> Variables<'m> {
                 None => BTreeSet::new(),
             };
             subcommand.mut_args(|flag| {
-                // The formats of `wait` that another command does not have.
-                let is_unknown = flag.get_id() == "output" && !has_set_value(&flag);
-                // `get` waits for replies and not for jobs, so the timeout of `wait` is too long.
-                let is_shorter = name == "get" && flag.get_id() == "timeout";
-                let has_none = is_unknown || is_shorter;
-                if has_none { flag } else { add_variable(flag, &defined, &excluded) }
+                let has_no_variable = match flag.get_id().as_str() {
+                    // Only `wait` has this format.
+                    "output" => name != "wait" && value("output").is_some_and(|one| one == "jsonl"),
+                    // `get` waits for replies and not for jobs, so the timeout of `wait` is too long.
+                    "timeout" => name == "get",
+                    _ => false,
+                };
+                if has_no_variable { flag } else { add_variable(flag, &defined, &excluded) }
             })
         })
     }
@@ -130,14 +132,6 @@ pub(crate) fn variable(id: &str) -> String {
 /// without a value to the empty text.
 fn value(id: &str) -> Option<OsString> {
     env::var_os(variable(id)).filter(|value| !value.is_empty())
-}
-
-/// Returns whether the variable of a flag is unset, or has one of the flag's values.
-fn has_set_value(flag: &Arg) -> bool {
-    let Some(value) = value(flag.get_id().as_str()) else { return true };
-    // A value that no command has is an error of each of them.
-    let is_of_wait = value == "jsonl";
-    !is_of_wait || flag.get_possible_values().iter().any(|one| *one.get_name() == *value)
 }
 
 fn add_variable(flag: Arg, defined: &BTreeSet<String>, excluded: &BTreeSet<String>) -> Arg {
