@@ -1,6 +1,7 @@
 //! Reads files and stdin: job ids, submission replies and saved job replies.
 
 mod ids;
+mod parts;
 mod replies;
 mod submitted;
 mod text;
