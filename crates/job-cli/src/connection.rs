@@ -333,6 +333,7 @@ impl Settings {
             region,
             project: project.map(|project| (project.value.to_string(), project.source.clone())),
             proxy_source: self.proxy_in_use().map(|proxy| proxy.source.clone()),
+            ca_files: self.tls.ca_files(self.ca_file.as_ref()),
             services: IssuingService::with_own_settings(&self.hosts, self.found.as_ref()),
         }
     }

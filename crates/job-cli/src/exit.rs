@@ -138,7 +138,7 @@ impl From<&WaitError> for Exit {
 }
 
 /// Whether the job, or one of the clusters and nodes, was read.
-fn was_read(error: &WaitError) -> bool {
+pub(crate) fn was_read(error: &WaitError) -> bool {
     let is_read = |object: &ObjectStatus| object.state.is_some();
     error.snapshot().is_some() || error.objects().any(is_read)
 }

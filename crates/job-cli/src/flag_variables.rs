@@ -33,9 +33,8 @@ const WITHOUT_VARIABLE: [&str; 12] = [
     "version",
 ];
 
-/// Flags that exclude each other without a rule of clap. `--raw` requires one value of `--output`, and
-/// two time limits are an error.
-const EXCLUSIVE: [(&str, &str); 2] = [("raw", "output"), ("timeout", "deadline")];
+/// Flags that exclude each other without a rule of clap: `--raw` requires one value of `--output`.
+const EXCLUSIVE: [&str; 2] = ["raw", "output"];
 
 /// The values that turn off a flag without a value, as clap reads them.
 const OFF: [&str; 6] = ["0", "false", "f", "no", "n", "off"];
@@ -61,10 +60,7 @@ impl<'m> Variables<'m> {
     pub(crate) fn add_to(&self, command: Command) -> Command {
         let mut built = command.clone();
         built.build();
-        let mut defined: BTreeSet<String> = flag_ids(&built);
-        for name in DEFINING_COMMANDS {
-            defined.extend(built.find_subcommand(name).iter().flat_map(|one| flag_ids(one)));
-        }
+        let defined = defined_ids(&built);
         let global = self.excluded(&built, self.given);
         let command = command.mut_args(|flag| add_variable(flag, &defined, &global));
         command.mut_subcommands(|subcommand| {
@@ -78,12 +74,14 @@ impl<'m> Variables<'m> {
                 None => BTreeSet::new(),
             };
             subcommand.mut_args(|flag| {
-                // The formats of `wait` that another command does not have.
-                let is_unknown = flag.get_id() == "output" && !has_set_value(&flag);
-                // `get` waits for replies and not for jobs, so the timeout of `wait` is too long.
-                let is_shorter = name == "get" && flag.get_id() == "timeout";
-                let has_none = is_unknown || is_shorter;
-                if has_none { flag } else { add_variable(flag, &defined, &excluded) }
+                let has_no_variable = match flag.get_id().as_str() {
+                    // Only `wait` has this format.
+                    "output" => name != "wait" && value("output").is_some_and(|one| one == "jsonl"),
+                    // `get` waits for replies and not for jobs, so the timeout of `wait` is too long.
+                    "timeout" => name == "get",
+                    _ => false,
+                };
+                if has_no_variable { flag } else { add_variable(flag, &defined, &excluded) }
             })
         })
     }
@@ -102,17 +100,20 @@ impl<'m> Variables<'m> {
             built.get_arg_conflicts_with(one).iter().any(|found| found.get_id() == other.get_id())
         };
         let excludes = |one: &&Arg, other: &&Arg| {
-            let pair = (one.get_id().as_str(), other.get_id().as_str());
-            let is_exclusive = |one, other| EXCLUSIVE.contains(&(one, other));
-            conflicts(one, other)
-                || conflicts(other, one)
-                || is_exclusive(pair.0, pair.1)
-                || is_exclusive(pair.1, pair.0)
+            let pair = [one, other].map(|flag| flag.get_id().as_str());
+            let is_exclusive = pair[0] != pair[1] && pair.iter().all(|id| EXCLUSIVE.contains(id));
+            conflicts(one, other) || conflicts(other, one) || is_exclusive
         };
         let given: Vec<_> = flags.iter().filter(|flag| is_given(flag)).collect();
         let excluded = flags.iter().filter(|flag| given.iter().any(|one| excludes(flag, one)));
         excluded.map(|flag| flag.get_id().to_string()).collect()
     }
+}
+
+/// Returns the ids of all flags that have a variable.
+fn defined_ids(built: &Command) -> BTreeSet<String> {
+    let commands = DEFINING_COMMANDS.iter().filter_map(|name| built.find_subcommand(name));
+    [built].into_iter().chain(commands).flat_map(flag_ids).collect()
 }
 
 /// Returns the ids of a command's flags that have a variable.
@@ -131,14 +132,6 @@ pub(crate) fn variable(id: &str) -> String {
 /// without a value to the empty text.
 fn value(id: &str) -> Option<OsString> {
     env::var_os(variable(id)).filter(|value| !value.is_empty())
-}
-
-/// Returns whether the variable of a flag is unset, or has one of the flag's values.
-fn has_set_value(flag: &Arg) -> bool {
-    let Some(value) = value(flag.get_id().as_str()) else { return true };
-    // A value that no command has is an error of each of them.
-    let is_of_wait = value == "jsonl";
-    !is_of_wait || flag.get_possible_values().iter().any(|one| *one.get_name() == *value)
 }
 
 fn add_variable(flag: Arg, defined: &BTreeSet<String>, excluded: &BTreeSet<String>) -> Arg {
@@ -172,6 +165,19 @@ pub(crate) fn used_variables(command: &Command) -> Vec<(String, String)> {
     ids.iter().map(|id| (flag_name(id), variable(id))).collect()
 }
 
+/// Returns the names of the variables that are set and begin like those of flags, but that no flag of
+/// the command line has.
+pub(crate) fn unknown_variables(mut command: Command) -> Vec<String> {
+    command.build();
+    let known: BTreeSet<_> = defined_ids(&command).iter().map(|id| variable(id)).collect();
+    let set = env::vars_os().filter(|(_, value)| !value.is_empty());
+    let names = set.filter_map(|(name, _)| name.into_string().ok());
+    let mut unknown: Vec<_> =
+        names.filter(|name| name.starts_with(PREFIX) && !known.contains(name)).collect();
+    unknown.sort_unstable();
+    unknown
+}
+
 fn flag_name(id: &str) -> String {
     format!("--{}", id.replace('_', "-"))
 }
@@ -184,7 +190,7 @@ pub(crate) struct FromVariables(BTreeSet<&'static str>);
 const SOURCED: [&str; 6] = ["endpoint", "region", "cloud", "project", "ca_file", "proxy"];
 
 impl FromVariables {
-    /// Returns where the value of a flag comes from: its variable, or the flag itself.
+    /// Returns the source of a flag's value, such as `CCE_JOB_REGION` or `--region`.
     pub(crate) fn source(&self, id: &str) -> String {
         match self.0.contains(id) {
             true => variable(id),

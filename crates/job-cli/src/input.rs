@@ -1,6 +1,7 @@
 //! Reads files and stdin: job ids, submission replies and saved job replies.
 
 mod ids;
+mod parts;
 mod replies;
 mod submitted;
 mod text;
@@ -107,7 +108,8 @@ impl InputArg {
         });
         let ids = ids.collect::<anyhow::Result<Vec<_>>>()?;
         if ids.is_empty() {
-            return Err(anyhow!("no job ids in {self}: it is empty")).or_exit(Exit::Usage);
+            let what = text::describe_blank(&bytes);
+            return Err(anyhow!("no job ids in {self}: {what}")).or_exit(Exit::Usage);
         }
         Ok(ids)
     }

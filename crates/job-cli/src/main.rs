@@ -63,7 +63,9 @@ fn run(command: Command, verbosity: Verbosity, flags: &Flags) -> anyhow::Result<
         Command::Wait(arguments) => wait::run(*arguments, verbosity, flags),
         Command::Show(arguments) => show::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
-        Command::Config(arguments) => config::run(&arguments),
+        Command::Config(arguments) => {
+            config::run(&arguments, &flag_variables::unknown_variables(Arguments::command()))
+        }
         Command::Sim(arguments) => block_on(sim::run(*arguments)),
         Command::Demo(arguments) => block_on(demo::run(&arguments, verbosity)),
         #[cfg(feature = "durable")]

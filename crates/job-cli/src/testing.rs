@@ -133,6 +133,7 @@ pub(crate) fn finished(
         decoded: OnceCell::new(),
         result,
         started_at: "2020-02-02T08:12:30Z".parse().ok(),
+        unread_for: None,
         log,
     }
 }

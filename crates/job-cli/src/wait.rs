@@ -3,6 +3,7 @@
 
 mod missed;
 mod finished;
+mod running_jobs;
 mod error_run;
 mod annotations;
 mod snapshot;
@@ -115,13 +116,13 @@ pub(crate) struct Arguments {
     /// the ids of new nodes; sends more requests
     #[arg(long)]
     full_tree: bool,
-    /// Give up after this long, for example 90s or 1h30m; `0` checks once, `none` waits without
+    /// Give up after this long, for example 90s, 1h30m or 1d; `0` checks once, `none` waits without
     /// limit; a service that was never reached is given up after 2 minutes [default: 1h]
     #[arg(long, value_name = "DURATION")]
     timeout: Option<TimeoutArg>,
     /// Give up at this time (such as 2027-01-15T08:00:00Z) instead of after a duration; a time in the
     /// past checks once
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", conflicts_with = "timeout")]
     deadline: Option<DeadlineArg>,
     /// Return after this long with exit code 8 if jobs are still running, and print the command that
     /// goes on; the deadline stays the same
@@ -213,19 +214,6 @@ impl Arguments {
         if self.fail_fast { policy.fail_fast() } else { policy }
     }
 
-    /// Returns the time limit. `now` is the wall-clock time.
-    ///
-    /// # Errors
-    ///
-    /// Returns a usage error if both flags are on the command line. A flag there replaces a variable.
-    fn time_limit(&self, flags: &Flags, now: Timestamp) -> anyhow::Result<TimeLimit> {
-        if flags.has_timeout() && flags.has_deadline() {
-            return Err(anyhow!("--timeout cannot be used with --deadline")).or_exit(Exit::Usage);
-        }
-        let deadline = self.deadline.filter(|_| !flags.has_timeout());
-        Ok(TimeLimit::new(self.timeout, deadline, now))
-    }
-
     /// Checks that the command that goes on can name all jobs.
     fn check_at_most(&self, jobs: usize) -> anyhow::Result<()> {
         if self.at_most.is_some() && self.checkpoint.is_none() && jobs > slice::MAX_JOBS {
@@ -274,7 +262,7 @@ pub(crate) fn run(
         return Err(anyhow!(RAW_REQUIRES_JSON)).or_exit(Exit::Usage);
     }
     let now = TokioClock::new().now();
-    let limit = arguments.time_limit(flags, now)?;
+    let limit = TimeLimit::new(arguments.timeout, arguments.deadline, now);
     let progress = ProgressDisplay::new(arguments.progress, verbosity, format)?;
     let settings = arguments.connection.settings(CredentialChain::from_environment())?;
     let (client, hints) = (settings.client()?, settings.hints());
@@ -298,7 +286,7 @@ pub(crate) fn run(
     let summary = arguments.summary.then(Vec::new);
     let stop_condition = arguments.stop_condition();
     if arguments.print_id {
-        print_id::print(&starts);
+        print_id::print(&starts, now);
     }
     let printer = printer::start()?;
     let (session, result) = block_on(async {

@@ -30,15 +30,15 @@ pub(crate) struct Arguments {
     connection: ConnectionArgs,
 }
 
-/// Prints the settings.
+/// Prints the settings. `unknown_variables` are the variables that look like those of flags.
 ///
 /// # Errors
 ///
 /// Returns a usage error if a setting that is needed to connect is missing, or cannot be used, and
 /// with `--check` an error if a step of the check fails.
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+pub(crate) fn run(arguments: &Arguments, unknown_variables: &[String]) -> anyhow::Result<Exit> {
     let settings = arguments.connection.settings(CredentialChain::from_environment())?;
-    print::write_stdout(settings_table(&settings))?;
+    print::write_stdout(settings_table(&settings, unknown_variables))?;
     if arguments.check {
         check::run(&settings, &settings.client()?)?;
         return Ok(Exit::Done);
@@ -47,7 +47,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
 }
 
 /// Returns a table with a row for each setting: its name, value and source.
-pub(crate) fn settings_table(settings: &Settings) -> String {
+pub(crate) fn settings_table(settings: &Settings, unknown_variables: &[String]) -> String {
     fn cells<T: ToString>(known: Option<&Sourced<T>>, otherwise: &str) -> [String; 2] {
         known.map_or_else(
             || [otherwise.into(), String::new()],
@@ -104,6 +104,10 @@ pub(crate) fn settings_table(settings: &Settings) -> String {
     rows.push(("proxy", proxy));
     let ignored = found.into_iter().flat_map(ResolvedCredentials::ignored);
     rows.extend(ignored.map(|one| ("ignored", [one.name.clone(), one.reason.clone()])));
+    let unknown = unknown_variables.iter();
+    rows.extend(
+        unknown.map(|name| ("ignored", [name.clone(), "no flag has this variable".into()])),
+    );
     format_rows(rows.into_iter().map(|(what, [value, from])| [what.into(), value, from]))
 }
 

@@ -2,8 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    future, io, iter,
-    pin::pin,
+    io, iter,
     time::Duration,
 };
 
@@ -82,11 +81,8 @@ pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> anyhow::Result
         shown_hints: HashSet::new(),
         exit: Exit::Done,
     };
-    let limits = Limits {
-        timeout,
-        notice: (verbosity != Verbosity::Quiet).then(|| endpoint.unwrap_or_default()),
-        notice_after: NOTICE_AFTER,
-    };
+    let notice = (verbosity != Verbosity::Quiet).then(|| endpoint.unwrap_or_default());
+    let limits = Limits { timeout, notice };
     let notify = |notice: String| stderr::message(&notice);
     let read = block_on(read_all(&client, &ids, &limits, notify, &mut readings));
     match read.as_ref().map_err(|error| error.downcast_ref::<io::Error>().map(io::Error::kind)) {
@@ -99,9 +95,8 @@ pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> anyhow::Result
 /// How long to wait for replies.
 struct Limits {
     timeout: Option<Duration>,
-    /// The endpoint that a line names after `notice_after`; `None` prints no line.
+    /// The endpoint that a line names after [`NOTICE_AFTER`]; `None` prints no line.
     notice: Option<String>,
-    notice_after: Duration,
 }
 
 impl Limits {
@@ -112,7 +107,7 @@ impl Limits {
             Some(timeout) => format!("gives up after {}", format_duration(timeout)),
             None => "without a limit".into(),
         };
-        let so_far = format_duration(self.notice_after);
+        let so_far = format_duration(NOTICE_AFTER);
         format!(
             "no answer from {endpoint} after {so_far}; waits for {replies}, {limit} (--timeout)"
         )
@@ -128,49 +123,41 @@ async fn read_all(
     readings: &mut Readings<'_>,
 ) -> anyhow::Result<()> {
     let clock = TokioClock::new();
-    let mut started = clock.monotonic();
     let requests = ids.iter().enumerate().map(async |(index, id)| (index, client.job(id).await));
     let mut replies = stream::iter(requests).buffer_unordered(MAX_IN_FLIGHT);
     // The results that wait for one before them.
     let mut arrived = BTreeMap::new();
     let mut passed_on = 0;
     let mut notice = limits.notice.as_deref();
-    loop {
-        let now = clock.monotonic().saturating_sub(started);
-        let wake_at = [notice.map(|_| limits.notice_after), limits.timeout];
-        let timer = async {
-            match wake_at.into_iter().flatten().min() {
-                Some(at) => clock.sleep(at.saturating_sub(now)).await,
-                None => future::pending().await,
-            }
-        };
-        match select(replies.next(), pin!(timer)).await {
-            Either::Left((Some((index, reply)), _)) => _ = arrived.insert(index, reply),
-            Either::Left((None, _)) => return Ok(()),
+    // Does not include printing: while the reader of stdout is slow, as a pager is, no reply is read.
+    let mut waited = Duration::ZERO;
+    while passed_on < ids.len() {
+        let wake_at = [notice.map(|_| NOTICE_AFTER), limits.timeout].into_iter().flatten().min();
+        let timer = clock.sleep(wake_at.unwrap_or(Duration::MAX).saturating_sub(waited));
+        let before = clock.monotonic();
+        let reply = select(replies.next(), timer).await;
+        waited += clock.monotonic().saturating_sub(before);
+        match reply {
+            Either::Left((reply, _)) => arrived.extend(reply),
+            Either::Right(_) if limits.timeout.is_some_and(|timeout| timeout <= waited) => break,
             Either::Right(_) => {
-                let now = clock.monotonic().saturating_sub(started);
-                if let Some(timeout) = limits.timeout.filter(|timeout| *timeout <= now) {
-                    let is_missing = |index: &usize| !arrived.contains_key(index);
-                    let missing: Vec<_> = (passed_on..ids.len()).filter(is_missing).collect();
-                    for (index, reply) in arrived {
-                        readings.add(&ids[index], reply)?;
-                    }
-                    let Some(first) = missing.first() else { return Ok(()) };
-                    return readings.add_timeout(&ids[*first], missing.len(), timeout);
-                }
-                if let Some(endpoint) = notice.take() {
-                    notify(limits.notice(endpoint, ids.len() - passed_on - arrived.len()));
-                }
+                let left = ids.len() - passed_on - arrived.len();
+                notice.take().iter().for_each(|endpoint| notify(limits.notice(endpoint, left)));
             }
         }
-        let before = clock.monotonic();
         while let Some(reply) = arrived.remove(&passed_on) {
             readings.add(&ids[passed_on], reply)?;
             passed_on += 1;
         }
-        // While the reader of stdout is slow, as a pager is, replies are not read. This time does
-        // not count.
-        started += clock.monotonic().saturating_sub(before);
+    }
+    let is_missing = |index: &usize| !arrived.contains_key(index);
+    let missing: Vec<_> = (passed_on..ids.len()).filter(is_missing).collect();
+    for (index, reply) in arrived {
+        readings.add(&ids[index], reply)?;
+    }
+    match (missing.first(), limits.timeout) {
+        (Some(first), Some(timeout)) => readings.add_timeout(&ids[*first], missing.len(), timeout),
+        _ => Ok(()),
     }
 }
 
@@ -223,8 +210,8 @@ mod tests {
 
     use super::*;
 
-    /// Reads jobs from a service that does not answer the first `stalled` requests.
-    /// Returns the exit code or the error, and the notices.
+    /// Reads jobs from a service that does not answer the first `stalled` requests, with a timeout in
+    /// seconds. Returns the exit code or the error, and the notices.
     async fn read_stalled(stalled: usize, jobs: usize, timeout: u64) -> (String, Vec<String>) {
         #[derive(clap::Parser)]
         struct Printed {
@@ -247,11 +234,9 @@ mod tests {
             shown_hints: HashSet::new(),
             exit: Exit::Done,
         };
-        let timeout = Some(Duration::from_millis(timeout));
         let limits = Limits {
-            timeout,
+            timeout: Some(Duration::from_secs(timeout)),
             notice: Some("https://cce.example".into()),
-            notice_after: NOTICE_AFTER / 100,
         };
         let notices = Mutex::new(Vec::new());
         let notify = |notice| notices.lock().unwrap().push(notice);
@@ -263,35 +248,33 @@ mod tests {
         (result, notices.into_inner().unwrap())
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn slow_replies_are_announced_and_then_given_up() {
-        let notice = |replies: &str, timeout: &str| {
-            vec![format!(
-                "no answer from https://cce.example after {}; waits for {replies}, gives up after {timeout} (--timeout)",
-                format_duration(NOTICE_AFTER / 100)
-            )]
+        let notice = |replies: &str| {
+            format!(
+                "no answer from https://cce.example after 5s; waits for {replies}, gives up after \
+                 20s (--timeout)"
+            )
         };
-        let shown = |millis| format_duration(Duration::from_millis(millis));
-        let within = |what: &str, millis| format!("exit 6: no {what} within {}", shown(millis));
         let rows = [
-            (0, 1, 30_000, "exit 0".to_owned(), vec![]),
-            (0, 50, 30_000, "exit 0".to_owned(), vec![]),
-            (1, 1, 20, within("reply for ID", 20), vec![]),
-            (1, 1, 500, within("reply for ID", 500), notice("a reply", &shown(500))),
-            (1, 3, 500, within("reply for ID", 500), notice("a reply", &shown(500))),
+            (0, 1, 20, "exit 0", vec![]),
+            (0, 50, 20, "exit 0", vec![]),
+            (1, 1, 4, "exit 6: no reply for ID within 4s", vec![]),
+            (1, 1, 20, "exit 6: no reply for ID within 20s", vec![notice("a reply")]),
+            (1, 3, 20, "exit 6: no reply for ID within 20s", vec![notice("a reply")]),
             (
                 2,
                 3,
-                500,
-                format!("exit 6: no reply for 2 jobs within {}, such as ID", shown(500)),
-                notice("2 replies", &shown(500)),
+                20,
+                "exit 6: no reply for 2 jobs within 20s, such as ID",
+                vec![notice("2 replies")],
             ),
         ];
         for (stalled, jobs, timeout, expected, notices) in rows {
             let (result, shown) = read_stalled(stalled, jobs, timeout).await;
             // The first job is one without a reply, if there is any.
             let result = result.replace("354331b2c-229a-11e8-9c75-0255ac100ceb", "ID");
-            assert_eq!((result, shown), (expected, notices), "{stalled} {jobs} {timeout}");
+            assert_eq!((&*result, shown), (expected, notices), "{stalled} {jobs} {timeout}");
         }
     }
 }

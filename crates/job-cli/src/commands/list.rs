@@ -82,7 +82,7 @@ fn format_json(list: &JobList) -> anyhow::Result<String> {
         if number > 0 {
             array.push(',');
         }
-        array += print::job_json_line(&row.decode()?.job)?.trim_end();
+        array += print::json_line(&row.decode()?.job)?.trim_end();
     }
     Ok(array + "]\n")
 }

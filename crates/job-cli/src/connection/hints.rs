@@ -21,6 +21,8 @@ pub(crate) struct Hints {
     pub(super) project: Option<(String, String)>,
     /// Where the proxy comes from, if there is one.
     pub(super) proxy_source: Option<String>,
+    /// The files with CAs that were given, each with its source, such as `ca.pem (from --ca-file)`.
+    pub(super) ca_files: Vec<String>,
     /// The services that issue credentials and whose hosts another setting than that of the endpoint
     /// determines.
     pub(super) services: Vec<IssuingService>,
@@ -193,12 +195,21 @@ impl Hints {
     }
 
     fn for_unknown_certificate(&self) -> String {
-        let private = "If the server uses a private CA, pass it with --extra-ca-file.";
-        match &self.proxy_source {
-            Some(proxy) => format!(
-                "If the proxy (from {proxy}) inspects TLS, pass its CA with --extra-ca-file.\n{private}"
+        let (server, proxy_ca) = match &self.ca_files[..] {
+            [] => (
+                "If the server uses a private CA, pass it with --extra-ca-file.".into(),
+                "pass its CA with --extra-ca-file",
             ),
-            None => private.into(),
+            files => (
+                format!("Check that {} has the CA of the server.", files.join(" or ")),
+                "the file needs its CA",
+            ),
+        };
+        match &self.proxy_source {
+            Some(proxy) => {
+                format!("If the proxy (from {proxy}) inspects TLS, {proxy_ca}.\n{server}")
+            }
+            None => server,
         }
     }
 
@@ -241,11 +252,17 @@ mod tests {
             region: Some(Sourced::new("eu-xx".into(), "--region")),
             project: Some(("4b8c1e4d".into(), "OS_PROJECT_ID".into())),
             proxy_source: None,
+            ca_files: Vec::new(),
             services: Vec::new(),
         };
         let of_endpoint =
             Hints { endpoint_source: "--endpoint".into(), region: None, ..of_region.clone() };
         let behind_proxy = Hints { proxy_source: Some("HTTPS_PROXY".into()), ..of_region.clone() };
+        let ca_files =
+            vec!["ca.pem (from OS_CACERT)".into(), "b.pem (from --extra-ca-file)".into()];
+        let with_ca_files = Hints { ca_files, ..of_region.clone() };
+        let with_both =
+            Hints { ca_files: vec!["ca.pem (from --ca-file)".into()], ..behind_proxy.clone() };
         let without_project = Hints { project: None, ..of_region.clone() };
         let transport = |kind| FetchError::from(TransportError::new(kind, RequestSent::No));
         let status = |status| FetchError::new(FetchErrorKind::Status(status));
@@ -277,6 +294,18 @@ mod tests {
                 transport(TransportErrorKind::Certificate),
                 "If the proxy (from HTTPS_PROXY) inspects TLS, pass its CA with --extra-ca-file.\n\
                  If the server uses a private CA, pass it with --extra-ca-file.",
+            ),
+            (
+                &with_ca_files,
+                transport(TransportErrorKind::Certificate),
+                "Check that ca.pem (from OS_CACERT) or b.pem (from --extra-ca-file) has the CA of the \
+                 server.",
+            ),
+            (
+                &with_both,
+                transport(TransportErrorKind::Certificate),
+                "If the proxy (from HTTPS_PROXY) inspects TLS, the file needs its CA.\n\
+                 Check that ca.pem (from --ca-file) has the CA of the server.",
             ),
             (
                 &behind_proxy,

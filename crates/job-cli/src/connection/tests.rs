@@ -34,7 +34,7 @@ fn settings_or_error(line: &str, variables: &[(&str, &str)]) -> String {
             return format!("error: {}\n", display_chain(&*error));
         }
     };
-    let rows = crate::commands::config::settings_table(&settings);
+    let rows = crate::commands::config::settings_table(&settings, &[]);
     match settings.check() {
         Ok(()) => rows,
         Err(error) => {

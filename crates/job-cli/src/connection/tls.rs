@@ -12,6 +12,9 @@ use job_transport::{
 use super::Sourced;
 use crate::files;
 
+/// The source of a file with further CAs.
+const EXTRA_CA_FILE: &str = "--extra-ca-file";
+
 #[derive(Args, Clone, Debug)]
 pub(crate) struct TlsArgs {
     /// Trust only the CAs in this PEM file [default: the system's CAs]
@@ -41,15 +44,15 @@ impl TlsArgs {
                 let mut pem = read_ca_file(&ca_file.value, &ca_file.source)?;
                 if let Some(extra) = extra {
                     pem.push(b'\n');
-                    pem.extend(read_ca_file(extra, "--extra-ca-file")?);
+                    pem.extend(read_ca_file(extra, EXTRA_CA_FILE)?);
                 }
                 let context = || unusable_ca_file(&ca_file.value, &ca_file.source);
                 TlsConfig::ca_pem(provider, &pem).with_context(context)?
             }
             (None, Some(extra)) => {
-                let pem = read_ca_file(extra, "--extra-ca-file")?;
+                let pem = read_ca_file(extra, EXTRA_CA_FILE)?;
                 TlsConfig::platform_with_extra_ca_pem(provider, &pem)
-                    .with_context(|| unusable_ca_file(extra, "--extra-ca-file"))?
+                    .with_context(|| unusable_ca_file(extra, EXTRA_CA_FILE))?
             }
             (None, None) => TlsConfig::platform(provider)
                 .context("no system CAs found; install ca-certificates or use --ca-file")?,
@@ -57,6 +60,15 @@ impl TlsArgs {
         let Some(certificate) = &self.client_cert else { return Ok(tls) };
         let key = self.client_key.as_ref().unwrap_or(certificate);
         tls.client_certificate_files(certificate, key).context("--client-cert")
+    }
+
+    /// Returns the files with CAs that are given, each with its source. `ca_file` is the one instead of
+    /// the system's CAs.
+    pub(super) fn ca_files(&self, ca_file: Option<&Sourced<PathBuf>>) -> Vec<String> {
+        let ca_file = ca_file.map(|file| (&file.value, &*file.source));
+        let extra = self.extra_ca_file.as_ref().map(|file| (file, EXTRA_CA_FILE));
+        let files = ca_file.into_iter().chain(extra);
+        files.map(|(file, source)| format!("{} (from {source})", file.display())).collect()
     }
 
     /// Returns what is unsafe about the file with the private key.
@@ -69,7 +81,7 @@ impl TlsArgs {
     /// variable can set, too.
     pub(super) fn rows(&self) -> impl Iterator<Item = (&'static str, [String; 2])> {
         let files = [
-            ("extra CA file", &self.extra_ca_file, "--extra-ca-file"),
+            ("extra CA file", &self.extra_ca_file, EXTRA_CA_FILE),
             ("client certificate", &self.client_cert, "--client-cert"),
             ("client key", &self.client_key, "--client-key"),
         ];

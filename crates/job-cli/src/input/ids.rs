@@ -21,8 +21,7 @@ const MISSING_VALUES: [&str; 6] = ["null", "nil", "none", "undefined", "no value
 ///
 /// Returns an error with what to change.
 pub(crate) fn parse_id<T: FromStr<Err = IdError>>(text: &str) -> anyhow::Result<T> {
-    let bare = text.trim().trim_matches(['<', '>', '(', ')']);
-    if MISSING_VALUES.iter().any(|missing| bare.eq_ignore_ascii_case(missing)) {
+    if is_missing_value(text) {
         bail!(
             "`{}` is not an id; the command that printed it did not find the field (jq prints null \
              then, and `jq -er` fails instead)",
@@ -35,8 +34,7 @@ pub(crate) fn parse_id<T: FromStr<Err = IdError>>(text: &str) -> anyhow::Result<
                 bail!("an id cannot contain {c}; print it without quotation marks, with `jq -r`")
             }
             c if c.is_whitespace() => bail!(
-                "an id cannot contain white space; give several ids as separate arguments, or one \
-                 per line on stdin with `-`"
+                "an id cannot contain white space; give each id as an argument or a line of its own"
             ),
             ',' | ';' => {
                 bail!("an id cannot contain {c:?}; separate ids with spaces or line breaks")
@@ -54,6 +52,13 @@ pub(crate) fn parse_id<T: FromStr<Err = IdError>>(text: &str) -> anyhow::Result<
         IdError::Empty => anyhow!("an id cannot be empty; perhaps a variable is not set"),
         error => error.into(),
     })
+}
+
+/// Returns whether a text is what programs print for a value that does not exist, such as `null` or
+/// `<nil>`.
+pub(super) fn is_missing_value(text: &str) -> bool {
+    let bare = text.trim().trim_matches(['<', '>', '(', ')']);
+    MISSING_VALUES.iter().any(|missing| bare.eq_ignore_ascii_case(missing))
 }
 
 /// Returns the line without its comment, which starts with `#` at the beginning of the line or
@@ -96,7 +101,7 @@ mod tests {
             ("\"354331b2c\"", Err("with `jq -r`")),
             ("'354331b2c'", Err("with `jq -r`")),
             ("\u{201c}354331b2c\u{201d}", Err("with `jq -r`")),
-            ("354331b2c 354331b2d", Err("separate arguments")),
+            ("354331b2c 354331b2d", Err("a line of its own")),
             (" 354331b2c", Err("white space")),
             ("354331b2c\n", Err("white space")),
             ("354331b2c\u{a0}", Err("white space")),

@@ -1,15 +1,18 @@
 //! Reads job ids from what API calls printed: replies one after the other, arrays, bare ids, and
 //! the headers and the status that curl prints beside a reply.
 
-use std::{borrow::Cow, str};
-
 use anyhow::anyhow;
 use job_model::{
     JobId, ServiceError,
     reply::{ForeignBody, SubmissionError},
 };
 
-use super::{ids::parse_id, submitted::Submitted, text};
+use super::{
+    ids::{is_missing_value, parse_id},
+    parts::{Part, Parts, is_bare_id},
+    submitted::Submitted,
+    text,
+};
 
 /// Why an input has no job id, and what to do about it. Contains no part of the input, except the
 /// code and the message of an error, and the title of an HTML page.
@@ -37,6 +40,8 @@ const PAGE_HINT: &str = "A proxy or a gateway sent this page; check the URL of t
 const VERBOSE_HINT: &str = "This is what `curl -v` prints on stderr; remove `2>&1`.";
 const PROGRESS_HINT: &str = "This is curl's progress on stderr; remove `2>&1`, or add -sS.";
 const YAML_HINT: &str = "This looks like YAML or like a table; print JSON instead, or only the id.";
+const MISSING_HINT: &str = "A call has no job, or its job id was not found in the reply.";
+const SEPARATOR_HINT: &str = "Separate ids with spaces or line breaks.";
 const TEXT_HINT: &str = "Give the reply as JSON, or only the id. With `curl -w`, print only \
     '%{http_code}' after the reply.";
 const NO_REPLY_HINT: &str =
@@ -87,7 +92,7 @@ pub(super) fn read_submitted(bytes: &[u8]) -> Result<Vec<Submitted>, Problem> {
     check_empty_reply(status)?;
     match (jobs.is_empty(), status) {
         (false, _) => Ok(jobs),
-        (true, None) => Err(Problem::new(anyhow!("it is empty"), EMPTY_HINT)),
+        (true, None) => Err(Problem::new(anyhow!(text::describe_blank(&bytes)), EMPTY_HINT)),
         (true, Some(status)) => Err(Problem::new(
             anyhow!("the reply has status {status} and an empty body"),
             EMPTY_HINT,
@@ -151,6 +156,9 @@ fn read_array(elements: &[u8]) -> Result<Vec<Submitted>, Problem> {
     for (index, (_, part)) in Parts::within_array(elements).enumerate() {
         let read = match part {
             Part::Json(reply) => read_reply(reply, None),
+            Part::Id(id) if is_missing_value(&id) => {
+                Err(Problem::new(anyhow!("it is `{id}`, and not an id"), MISSING_HINT))
+            }
             Part::Id(id) => read_id(&id),
             _ => Err(Problem::new(anyhow!("it is not a reply or an id"), "")),
         };
@@ -172,7 +180,8 @@ fn page_problem(page: &[u8], status: Option<u16>) -> Problem {
     Problem::new(anyhow!("the reply{status} is {page}"), PAGE_HINT)
 }
 
-/// Describes a line that is neither JSON nor an id, without showing it: it may be a secret.
+/// Returns the problem of a line that is not JSON and not an id. The line is not shown, because it may
+/// contain a secret.
 fn text_problem(line: &str) -> Problem {
     let trimmed = line.trim_start();
     let curl_log = ["* ", "> ", "< ", "{ [", "} ["];
@@ -185,206 +194,15 @@ fn text_problem(line: &str) -> Problem {
     if trimmed.starts_with("% Total") {
         return Problem::new(anyhow!("it is curl's progress, not a reply"), PROGRESS_HINT);
     }
+    if trimmed.split([',', ';']).all(|word| word.trim().is_empty() || is_bare_id(word.trim())) {
+        return Problem::new(anyhow!("there are commas or semicolons between ids"), SEPARATOR_HINT);
+    }
     let hint = if trimmed.contains([':', '|']) || trimmed.starts_with("+-") {
         YAML_HINT
     } else {
         TEXT_HINT
     };
-    Problem::new(anyhow!("it is neither JSON nor an id"), hint)
-}
-
-/// A part of an input.
-#[derive(Debug, PartialEq)]
-enum Part<'b> {
-    /// The headers of a reply, with their status.
-    Headers(Option<u16>),
-    /// A JSON object, or what looks like the beginning of one.
-    Json(&'b [u8]),
-    /// What is between the brackets of an array.
-    Array(&'b [u8]),
-    /// An id, without quotation marks.
-    Id(Cow<'b, str>),
-    /// A status printed by `curl -w '%{http_code}'`.
-    Status(u16),
-    /// An HTML page, up to the end of the input.
-    Page(&'b [u8]),
-    /// The rest of a line, if it is nothing else.
-    Text(Cow<'b, str>),
-}
-
-/// Splits an input into its parts, each with the number of its first line. Reads each byte a
-/// bounded number of times.
-struct Parts<'b> {
-    rest: &'b [u8],
-    line: usize,
-    is_in_array: bool,
-}
-
-impl<'b> Parts<'b> {
-    const fn new(bytes: &'b [u8]) -> Self {
-        Self { rest: bytes, line: 1, is_in_array: false }
-    }
-
-    const fn within_array(bytes: &'b [u8]) -> Self {
-        Self { is_in_array: true, ..Self::new(bytes) }
-    }
-
-    /// Takes this number of bytes.
-    fn take(&mut self, len: usize) -> &'b [u8] {
-        let (taken, rest) = self.rest.split_at(len.min(self.rest.len()));
-        self.line += taken.iter().filter(|byte| **byte == b'\n').count();
-        self.rest = rest;
-        taken
-    }
-
-    /// Takes the rest of the line, without its line break.
-    fn take_line(&mut self) -> &'b [u8] {
-        let len = self.rest.iter().position(|byte| *byte == b'\n').unwrap_or(self.rest.len());
-        self.take(len)
-    }
-
-    /// Skips white space, the separators of JSON text sequences, comments and, in an array, commas.
-    fn skip_separators(&mut self) {
-        loop {
-            let is_separator = |byte: &u8| {
-                byte.is_ascii_whitespace() || *byte == 0x1E || (self.is_in_array && *byte == b',')
-            };
-            let len = self.rest.iter().position(|byte| !is_separator(byte));
-            let len = len.unwrap_or(self.rest.len());
-            self.take(len);
-            if self.rest.first() != Some(&b'#') || self.is_in_array {
-                return;
-            }
-            self.take_line();
-        }
-    }
-
-    /// Takes the headers of a reply up to the empty line after them, and returns the status.
-    fn take_headers(&mut self) -> Option<u16> {
-        let first = self.take_line();
-        while !self.rest.is_empty() {
-            self.take(1);
-            if self.take_line().trim_ascii().is_empty() {
-                break;
-            }
-        }
-        let status = first.split(|byte| *byte == b' ').nth(1)?;
-        str::from_utf8(status.trim_ascii()).ok()?.parse().ok()
-    }
-
-    fn next_part(&mut self) -> Option<Part<'b>> {
-        Some(match *self.rest.first()? {
-            b'{' | b'[' => {
-                let len = container_len(self.rest);
-                let is_array = self.rest[0] == b'[';
-                let json = self.take(len.unwrap_or(self.rest.len()));
-                match len {
-                    Some(len) if is_array => Part::Array(&json[1..len - 1]),
-                    // If it is cut short, the decoder's message shows where.
-                    _ => Part::Json(json),
-                }
-            }
-            b'<' => Part::Page(self.take(self.rest.len())),
-            // The reply before it may have no line break at its end.
-            b'H' if self.rest.starts_with(b"HTTP/") => Part::Headers(self.take_headers()),
-            quote @ (b'"' | b'\'') => self.take_quoted(quote),
-            _ => {
-                let is_end =
-                    |byte: &u8| byte.is_ascii_whitespace() || (self.is_in_array && *byte == b',');
-                let len = self.rest.iter().position(is_end).unwrap_or(self.rest.len());
-                let word = String::from_utf8_lossy(&self.rest[..len]);
-                match read_status(&word) {
-                    Some(status) if !self.is_in_array => {
-                        self.take(len);
-                        Part::Status(status)
-                    }
-                    _ if is_bare_id(&word) => {
-                        self.take(len);
-                        Part::Id(word)
-                    }
-                    _ => Part::Text(String::from_utf8_lossy(self.take_line())),
-                }
-            }
-        })
-    }
-
-    /// Takes a text in quotation marks.
-    fn take_quoted(&mut self, quote: u8) -> Part<'b> {
-        let len = quoted_len(self.rest);
-        let Some(len) = len.filter(|len| *len <= MAX_QUOTED_BYTES) else {
-            return Part::Text(String::from_utf8_lossy(self.take_line()));
-        };
-        let quoted = self.take(len);
-        if quote == b'"'
-            && let Ok(text) = serde_json::from_slice::<String>(quoted)
-        {
-            return Part::Id(text.into());
-        }
-        Part::Id(String::from_utf8_lossy(&quoted[1..len - 1]))
-    }
-}
-
-impl<'b> Iterator for Parts<'b> {
-    type Item = (usize, Part<'b>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.skip_separators();
-        let line = self.line;
-        self.next_part().map(|part| (line, part))
-    }
-}
-
-/// Maximum length of an id in quotation marks, with its escapes.
-const MAX_QUOTED_BYTES: usize = 1024;
-
-/// Returns the length of the text in quotation marks that `bytes` begin with.
-fn quoted_len(bytes: &[u8]) -> Option<usize> {
-    let quote = *bytes.first()?;
-    let mut at = 1;
-    loop {
-        match *bytes.get(at)? {
-            b'\\' => at += 2,
-            byte if byte == quote => return Some(at + 1),
-            _ => at += 1,
-        }
-    }
-}
-
-/// Returns the length of the object or array that `bytes` begin with.
-fn container_len(bytes: &[u8]) -> Option<usize> {
-    let (mut at, mut depth) = (0, 0_usize);
-    loop {
-        match *bytes.get(at)? {
-            b'"' => {
-                at += quoted_len(&bytes[at..])?;
-                continue;
-            }
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth -= 1,
-            _ => {}
-        }
-        at += 1;
-        if depth == 0 {
-            return Some(at);
-        }
-    }
-}
-
-/// Returns the status if the word is one: three digits. No id is as short.
-fn read_status(word: &str) -> Option<u16> {
-    let is_status = word.len() == 3 && word.bytes().all(|byte| byte.is_ascii_digit());
-    is_status.then(|| word.parse().ok()).flatten()
-}
-
-/// Returns whether a word without quotation marks looks like an id of the service: a UUID with
-/// other lengths. Other words of a message are not sent to the service.
-///
-/// What a missing field is printed as is taken for an id here, so that it is reported.
-fn is_bare_id(word: &str) -> bool {
-    let is_id = (8..=64).contains(&word.len())
-        && word.bytes().any(|byte| byte.is_ascii_digit())
-        && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    is_id || matches!(word, "null" | "None" | "nil" | "undefined" | "<nil>")
+    Problem::new(anyhow!("it is not JSON, and not a job id"), hint)
 }
 
 #[cfg(test)]

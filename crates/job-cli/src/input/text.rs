@@ -36,6 +36,11 @@ pub(super) fn describe_binary(bytes: &[u8]) -> Option<(&'static str, &'static st
     is_binary.then_some(("it is binary data, not text", "Check which file or command is read."))
 }
 
+/// Returns what a text without an id is.
+pub(super) const fn describe_blank(text: &[u8]) -> &'static str {
+    if text.is_empty() { "it is empty" } else { "it has only white space and comments" }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ use askama::Template;
 use super::{
     axis::Axis,
     overview::{JobGroup, MAX_JOBS_OF_REASON, MAX_REASONS, Overview, Reason},
-    page::{BarGeometry, truncate},
+    page::{BarGeometry, MAX_ROWS_WITH_ONE_AXIS, truncate},
     sections::{Section, divide, folded_row, most_important},
     timeline::{PhaseKind, Timeline, TimelineRow},
 };
@@ -34,9 +34,6 @@ const MAX_CHARS_OF_MANY: usize = 48;
 
 /// Minimum number of characters of a reason, if it is longer.
 const MIN_WHY_CHARS: usize = 80;
-
-/// Number of rows above which the axis is below the rows, too.
-const MAX_ROWS_WITH_ONE_AXIS: usize = 20;
 
 /// How the ids of the rows begin on the page of one job.
 const ID_PREFIX: &str = "r";

@@ -18,9 +18,8 @@ pub(super) fn render(timelines: &[&Timeline]) -> String {
     match timelines {
         [timeline] => {
             text += &format!("**{}: {}**\n", escape(&timeline.title()), escape(&timeline.status));
-            let why =
-                timeline.failure.iter().chain(&timeline.failure_reasons).chain(&timeline.cause);
-            let lines: String = why.map(|why| format!("- {}\n", escape(why))).collect();
+            let lines: String =
+                timeline.why_lines().map(|why| format!("- {}\n", escape(why))).collect();
             if !lines.is_empty() {
                 text += &format!("\n{lines}");
             }

@@ -7,7 +7,7 @@ use super::{
     overview::Overview,
     page::truncate,
     sections::{by_importance, folded_rows},
-    timeline::{PhaseKind, Timeline, TimelineRow},
+    timeline::{Bar, PhaseKind, Timeline, TimelineRow},
 };
 
 /// Maximum number of characters of a chart. It is less than the 50,000 of GitHub, because an escaped
@@ -161,8 +161,7 @@ fn job_row(timeline: &Timeline) -> String {
     let status = escape(&timeline.status);
     let why = timeline.explanation().map(|why| escape(&truncate(&why, MAX_CAUSE_CHARS)));
     let why = why.map_or_else(String::new, |why| format!(", {why}"));
-    let times = timeline.bar().map(|bar| (bar.from.as_millisecond(), bar.to.as_millisecond()));
-    format!("\n    {title}, {status}{why} :{}", task(kind, times, end_millis(timeline)))
+    format!("\n    {title}, {status}{why} :{}", task(kind, timeline.bar(), end_millis(timeline)))
 }
 
 /// Returns the row of a step. Dots show its depth.
@@ -172,21 +171,22 @@ fn step_row(row: &TimelineRow, end: i64) -> String {
     let phase = escape(&row.phase);
     let reason = row.reason.as_ref().map(|reason| escape(&truncate(reason, MAX_REASON_CHARS)));
     let reason = reason.map_or_else(String::new, |reason| format!(", {reason}"));
-    let times = row.bar.map(|bar| (bar.from.as_millisecond(), bar.to.as_millisecond()));
-    format!("\n    {dots} {title}, {phase}{reason} :{}", task(row.kind, times, end))
+    format!("\n    {dots} {title}, {phase}{reason} :{}", task(row.kind, row.bar, end))
 }
 
 /// Returns the part of a row after the colon: how it is drawn, and its times. Without times, it is a
 /// milestone at the end.
-fn task(kind: PhaseKind, times: Option<(i64, i64)>, end: i64) -> String {
+fn task(kind: PhaseKind, bar: Option<Bar>, end: i64) -> String {
     let tag = match kind {
         PhaseKind::Success => "done, ",
         PhaseKind::Failed => "crit, ",
         PhaseKind::Running => "active, ",
         PhaseKind::Initializing | PhaseKind::Unknown => "",
     };
-    match times {
-        Some((from, to)) => format!("{tag}{from}, {to}"),
+    match bar {
+        Some(Bar { from, to, .. }) => {
+            format!("{tag}{}, {}", from.as_millisecond(), to.as_millisecond())
+        }
         None => format!("{tag}milestone, {end}, 0d"),
     }
 }

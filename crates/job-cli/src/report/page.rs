@@ -122,6 +122,9 @@ pub(super) struct RepeatedError<'a> {
     pub(super) count: usize,
 }
 
+/// Number of rows above which the axis is below the rows, too.
+pub(super) const MAX_ROWS_WITH_ONE_AXIS: usize = 20;
+
 /// Minimum width of a bar, in percent of the axis.
 const MIN_BAR_WIDTH: f64 = 0.5;
 

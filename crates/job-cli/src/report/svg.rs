@@ -5,7 +5,7 @@ use askama::Template;
 use super::{
     axis::Axis,
     overview::Overview,
-    page::BarGeometry,
+    page::{BarGeometry, MAX_ROWS_WITH_ONE_AXIS},
     sections::folded_rows,
     text_width::Font,
     timeline::{Timeline, TimelineRow},
@@ -41,9 +41,6 @@ const SMALL: Font = Font::regular(12.0);
 
 /// Maximum number of rows of a job, and of all jobs together.
 const MAX_ROWS: usize = 500;
-
-/// Number of rows above which the axis is below the rows, too.
-const MAX_ROWS_WITH_ONE_AXIS: usize = 20;
 
 /// Renders one or several jobs.
 pub(super) fn render(timelines: &[&Timeline]) -> Result<String, askama::Error> {
@@ -122,8 +119,7 @@ impl Svg {
             timeline.kind.css_class(),
         );
         self.faint_line(&timeline.id);
-        let causes = timeline.cause.iter();
-        for line in timeline.failure.iter().chain(&timeline.failure_reasons).chain(causes) {
+        for line in timeline.why_lines() {
             self.text_line(line, timeline.kind.css_class());
         }
         let top = self.height;

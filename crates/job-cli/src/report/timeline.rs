@@ -192,6 +192,12 @@ impl Timeline {
         first.or_else(|| bars.reduce(Bar::union))
     }
 
+    /// Returns the lines about the failure: which steps failed, each distinct reason, and why the wait
+    /// stopped.
+    pub(super) fn why_lines(&self) -> impl Iterator<Item = &String> {
+        self.failure.iter().chain(&self.failure_reasons).chain(&self.cause)
+    }
+
     /// Returns the duration of the job itself, if it is known.
     pub(crate) fn duration(&self) -> Option<&str> {
         self.rows.first().filter(|row| row.depth == 0)?.duration.as_deref()

@@ -1,8 +1,15 @@
 //! Formats JSON as one line without control characters and without commands of CI runners.
 
+use jiff::Timestamp;
 use job_model::is_unprintable;
 
 use super::text::starts_with_command;
+
+/// Returns the `time` of a line of JSON: the wall-clock time at which it is printed, as RFC 3339 in UTC
+/// with milliseconds. It is for readers and log collectors; no decision of a wait depends on it.
+pub(crate) fn line_time(now: Timestamp) -> String {
+    format!("{now:.3}")
+}
 
 /// Returns the JSON on one line. Unprintable characters, and the first character of a command for
 /// a CI runner, are escaped.

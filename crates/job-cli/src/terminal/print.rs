@@ -7,9 +7,9 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum, builder::ArgPredicate};
-use job_model::{FailureSummary, Job, JobId, is_unprintable};
-use job_poller::machine::ObjectStatus;
+use job_model::{FailureSummary, JobId, is_unprintable};
 use job_transport::Reading;
+use serde::Serialize;
 
 use super::{json, text};
 use crate::exit::{Exit, OrExit};
@@ -65,7 +65,7 @@ impl PrintArgs {
                 return Err(anyhow!(RAW_REQUIRES_JSON)).or_exit(Exit::Usage);
             }
             (PrintFormat::Json, false) => {
-                let line = job_json_line(reading.job());
+                let line = json_line(reading.job());
                 line.and_then(write_to_stdout).context(STDOUT_WRITE_ERROR)?
             }
             (PrintFormat::Json, true) => {
@@ -97,22 +97,13 @@ const STDOUT_WRITE_ERROR: &str = "cannot write to stdout";
 /// The error message for `--raw` with another format.
 pub(crate) const RAW_REQUIRES_JSON: &str = "--raw requires -o json";
 
-/// Returns a job as one line of JSON.
-///
-/// # Errors
-///
-/// Returns an error if the job cannot be encoded.
-pub(crate) fn job_json_line(job: &Job) -> io::Result<String> {
-    Ok(json::to_single_line(&serde_json::to_string(job)?) + "\n")
-}
-
-/// Returns a cluster or a node as one line of JSON.
+/// Returns a job, a cluster or a node as one line of JSON.
 ///
 /// # Errors
 ///
 /// Returns an error if it cannot be encoded.
-pub(crate) fn object_json_line(object: &ObjectStatus) -> io::Result<String> {
-    Ok(json::to_single_line(&serde_json::to_string(object)?) + "\n")
+pub(crate) fn json_line(shown: &impl Serialize) -> io::Result<String> {
+    Ok(json::to_single_line(&serde_json::to_string(shown)?) + "\n")
 }
 
 /// Checks whether the exact bytes of a reply may be printed to stdout.

@@ -81,7 +81,7 @@ impl Status {
 }
 
 impl WaitCounts {
-    /// Returns the counts that are not zero, such as `2 Running, 1 not read yet`.
+    /// Returns the counts of the phases that are not zero, such as `2 Running, 1 not read yet`.
     pub(crate) fn phases(&self) -> String {
         let counts = [
             (self.initializing, Phase::Initializing.as_str()),

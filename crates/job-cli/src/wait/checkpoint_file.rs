@@ -149,7 +149,7 @@ impl CheckpointFile {
         self.worst
     }
 
-    /// Sets that exit code for the next slice. If it changed, the next save has to be
+    /// Sets the most severe exit code so far, for the next slice. If it changed, the next save has to be
     /// [`start_save_all`](Self::start_save_all).
     pub(crate) fn set_worst(&mut self, worst: Exit) {
         self.needs_all |= self.worst != worst;

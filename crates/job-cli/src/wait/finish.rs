@@ -3,7 +3,10 @@
 
 use std::io;
 
-use job_transport::transport::display_chain;
+use job_transport::{
+    clock::{Clock, TokioClock},
+    transport::display_chain,
+};
 
 use super::{
     checkpoint_file::{CheckpointFile, Origin},
@@ -32,7 +35,8 @@ pub(crate) struct Continuation<'a> {
 
 impl Session {
     /// Prints how many jobs are still running, and the command line that resumes the waits. This
-    /// applies after a timeout, a signal, or a failure with `--fail-fast`, and if stdout was closed.
+    /// applies after a timeout, a signal, a failure with `--fail-fast`, or an error in the middle of a
+    /// wait, and if stdout was closed.
     pub(crate) fn print_resume_hint(
         &self,
         result: &SessionResult,
@@ -40,6 +44,7 @@ impl Session {
     ) {
         let has_failed_early = result.stop_condition_met;
         let reason = match (result.signal, result.longest_timeout) {
+            _ if result.is_interrupted() => "stopped by an error",
             (Some(Exit::Terminated), _) => "stopped by SIGTERM",
             (Some(_), _) => "stopped by SIGINT",
             (None, _) if result.next_slice().is_some() => "stopped by --at-most",
@@ -53,12 +58,7 @@ impl Session {
         if resumable.clone().next().is_none() {
             return;
         }
-        let still_running = match result.still_running {
-            0 => String::new(),
-            1 => "; the job is still running".into(),
-            jobs => format!("; {jobs} jobs are still running"),
-        };
-        stderr::line(&format!("cce-job: {reason}{still_running}"));
+        stderr::line(&format!("cce-job: {reason}{}", result.running.describe()));
         if result.next_slice().is_some() {
             stderr::line(
                 "to go on, run the command in the field `next` of the last line of stdout",
@@ -75,7 +75,8 @@ impl Session {
             );
             return;
         }
-        stderr::line(&format!("to resume, {time}:"));
+        let when = if result.is_interrupted() { " after the cause is fixed" } else { "" };
+        stderr::line(&format!("to resume{when}, {time}:"));
         stderr::full_line(&format!("  {}", flags.next_command(&waits, next_limit)));
     }
 
@@ -104,7 +105,8 @@ impl Session {
         if !has_state {
             waits.state = slice_state::encode(Vec::new(), result.worst(), origin);
         }
-        Some(slice.line(result.worst(), deadline, &flags.next_command(&waits, next_limit)))
+        let next = flags.next_command(&waits, next_limit);
+        Some(slice.line(TokioClock::new().now(), result.worst(), deadline, &next))
     }
 
     /// Prints the summary and errors, writes the report, waits until everything is printed, and

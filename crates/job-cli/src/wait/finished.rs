@@ -24,6 +24,9 @@ pub(crate) struct Finished {
     pub(crate) decoded: OnceCell<Option<Box<Job>>>,
     /// The service's time when the wait began, if it is known.
     pub(crate) started_at: Option<Timestamp>,
+    /// How long before the end of the wait the job was last read, if the last attempt failed and this
+    /// command has read the job.
+    pub(crate) unread_for: Option<Duration>,
     pub(crate) log: Vec<(Duration, Event)>,
 }
 

@@ -181,8 +181,8 @@ impl JobArgs {
 }
 
 impl Start {
-    /// Starts the wait. A new wait has the fleet's policy; a resumed wait has its own policy,
-    /// changed by `change`, which is also given the checkpoint and how long the wait has run. `now` is the wall-clock
+    /// Starts the wait. A new wait has the fleet's policy. A resumed wait has its own policy, changed by
+    /// `change`, which also gets the checkpoint and how long the wait has run. `now` is the wall-clock
     /// time.
     pub(crate) fn start(
         self,

@@ -84,10 +84,10 @@ impl Output {
                 self.print_or_refuse(print::check_raw_body(&body).map(|()| [&body, end].concat()));
             }
             (OutputFormat::Json, _) => {
-                let line = finished.job().map(print::job_json_line);
+                let line = finished.job().map(print::json_line);
                 line.into_iter().for_each(|line| self.print_or_refuse(line));
                 let objects = finished.objects().into_iter().filter(|_| finished.has_no_job());
-                let lines = objects.map(print::object_json_line);
+                let lines = objects.map(print::json_line);
                 lines.for_each(|line| self.print_or_refuse(line));
             }
             (OutputFormat::Human, Ok(ended)) => {

@@ -1,31 +1,36 @@
 //! `--print-id`: prints the ids before any request, so that they are known even if the command is
 //! killed.
 
+use jiff::Timestamp;
 use job_model::{JobId, object::ObjectId};
 use serde::Serialize;
 
 use super::jobs::Start;
-use crate::terminal::{json::to_single_line, printer};
+use crate::terminal::{
+    json::{line_time, to_single_line},
+    printer,
+};
 
 /// The line of a wait.
 #[derive(Serialize)]
 struct Waiting<'a> {
     v: u8,
     event: &'static str,
+    time: String,
     /// `None` if the wait is for a cluster or a node.
     job: Option<&'a JobId>,
     /// The id of the cluster or node that the job makes or deletes, or that is waited for.
     resource_id: Option<String>,
 }
 
-/// Prints one line for each wait. Call it before the printing thread is started, so that the lines are
-/// written when this returns.
-pub(crate) fn print(starts: &[Start]) {
-    let lines = starts.iter().map(|start| line(start) + "\n");
+/// Prints one line for each wait. `now` is the wall-clock time. Call it before the printing thread is
+/// started, so that the lines are written when this returns.
+pub(crate) fn print(starts: &[Start], now: Timestamp) {
+    let lines = starts.iter().map(|start| line(start, now) + "\n");
     printer::print_stdout(lines.collect::<String>().into_bytes());
 }
 
-fn line(start: &Start) -> String {
+fn line(start: &Start, now: Timestamp) -> String {
     let (job, resource_id) = match start {
         Start::New(job, resource_id) => (Some(job), resource_id.clone()),
         Start::Object(object) => (None, Some(object_id(object))),
@@ -42,7 +47,7 @@ fn line(start: &Start) -> String {
             }
         }
     };
-    let line = Waiting { v: 1, event: "waiting", job, resource_id };
+    let line = Waiting { v: 1, event: "waiting", time: line_time(now), job, resource_id };
     // Serialization fails only for maps with keys that are not strings, and there are none.
     to_single_line(&serde_json::to_string(&line).unwrap_or_default())
 }
@@ -81,7 +86,9 @@ mod tests {
             (resumed(Machine::for_object(node, WaitPolicy::new()), None), "null", r#""n""#),
         ] {
             let ids = format!(r#""job":{job},"resource_id":{resource}"#);
-            assert_eq!(line(&start), format!(r#"{{"v":1,"event":"waiting",{ids}}}"#));
+            let time = r#""time":"1970-01-01T00:00:00.000Z""#;
+            let expected = format!(r#"{{"v":1,"event":"waiting",{time},{ids}}}"#);
+            assert_eq!(line(&start, Timestamp::UNIX_EPOCH), expected);
         }
     }
 }

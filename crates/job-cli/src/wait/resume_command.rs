@@ -18,9 +18,6 @@ const REWRITTEN_ARGS: [&str; 9] =
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Flags {
     words: Vec<String>,
-    /// Whether `--timeout` and `--deadline` are on the command line, and not only set by variables.
-    has_timeout: bool,
-    has_deadline: bool,
     /// Whether a variable sets the time limit.
     has_limit_variable: bool,
 }
@@ -65,17 +62,8 @@ impl Flags {
                 }
             }
         }
-        let (has_timeout, has_deadline) = (is_given("timeout"), is_given("deadline"));
         let has_limit_variable = is_variable("timeout") || is_variable("deadline");
-        Self { words, has_timeout, has_deadline, has_limit_variable }
-    }
-
-    pub(crate) const fn has_timeout(&self) -> bool {
-        self.has_timeout
-    }
-
-    pub(crate) const fn has_deadline(&self) -> bool {
-        self.has_deadline
+        Self { words, has_limit_variable }
     }
 
     /// Returns the command line that continues the waits.

@@ -27,13 +27,14 @@ use super::{
     output::{Output, SummaryRow},
     progress::ProgressDisplay,
     report_file::ReportFile,
+    running_jobs::RunningJobs,
     slice::Slice,
     totals::Totals,
     watch::{Watch, WatchEvents},
 };
 use crate::{
     connection::Hints,
-    exit::Exit,
+    exit::{Exit, was_read},
     terminal::{printer, stderr},
 };
 
@@ -58,9 +59,9 @@ pub(crate) enum StopCondition {
 /// The outputs of the waits, and the stop condition. `finish` closes the outputs.
 pub(crate) struct Session {
     pub(crate) stop_condition: StopCondition,
-    /// The time after which the waits are stopped, to be continued by another command.
     /// The most severe exit code of the jobs in earlier slices.
     pub(crate) earlier: Exit,
+    /// The time after which the waits are stopped, to be continued by another command.
     pub(crate) at_most: Option<Duration>,
     pub(crate) output: Output,
     pub(crate) progress: ProgressDisplay,
@@ -92,12 +93,15 @@ pub(crate) struct SessionResult {
     /// The positions of the unfinished jobs that were stopped or timed out. Waits that ended because
     /// of an error are not among them.
     resumable: BTreeSet<usize>,
+    /// The positions of the unfinished jobs that were read before an error ended their waits. They can
+    /// be resumed after the cause of the error is fixed.
+    interrupted: BTreeSet<usize>,
     /// What `--at-most` stopped.
     pub(crate) slice: Option<Slice>,
     /// The number of waits that were stopped only because stdout was closed.
     pub(crate) cut_off: usize,
-    /// The number of jobs that were read and had not ended.
-    pub(crate) still_running: usize,
+    /// The jobs that had not ended.
+    pub(crate) running: RunningJobs,
     /// The duration of the longest wait that timed out.
     pub(crate) longest_timeout: Option<Duration>,
     /// The hints that were printed. Each is printed only once, below the first error that it
@@ -144,9 +148,16 @@ impl SessionResult {
     }
 
     /// Returns the checkpoints of the waits that another command can continue, in the order of the
-    /// command line.
+    /// command line: those that were stopped or timed out or, if there are none, those that an error has
+    /// [interrupted](Self::is_interrupted).
     pub(crate) fn resumable(&self) -> impl Iterator<Item = &Checkpoint> + Clone {
-        self.resumable.iter().filter_map(|index| self.unfinished.get(index))
+        let indices = if self.is_interrupted() { &self.interrupted } else { &self.resumable };
+        indices.iter().filter_map(|index| self.unfinished.get(index))
+    }
+
+    /// Whether errors have ended all waits that another command can continue.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.resumable.is_empty() && !self.interrupted.is_empty()
     }
 
     /// Returns the checkpoints of all waits that have ended, in the order of the command line.
@@ -240,6 +251,7 @@ impl Session {
         if result.stop_condition_met && self.stop_condition == StopCondition::Any {
             result.unfinished.clear();
             result.resumable.clear();
+            result.interrupted.clear();
         }
         // The other results are printed, so the next command does not wait for these jobs again. If
         // none is still running, the same command can be run again after the cause of the error is
@@ -335,7 +347,6 @@ impl Session {
         if result.stop_condition_met {
             self.fleet.stop();
         }
-        // Other errors need to be fixed first.
         let late = error.filter(|error| {
             use WaitErrorKind::{DeadlineExceeded, NotReady, Stalled};
             matches!(error.kind(), DeadlineExceeded | NotReady | Stalled)
@@ -343,9 +354,13 @@ impl Session {
         });
         if is_stopped || late.is_some() {
             result.resumable.insert(finished.index);
+        } else if matches!(exit, Some(Exit::Credentials | Exit::Unreadable))
+            && error.is_some_and(|error| was_read(error) && error.kind() != WaitErrorKind::NoObject)
+        {
+            result.interrupted.insert(finished.index);
         }
         result.longest_timeout = result.longest_timeout.max(late.map(WaitError::elapsed));
-        result.still_running += usize::from(finished.is_job_running());
+        result.running.add(&finished);
         self.summary.iter_mut().for_each(|rows| rows.push(SummaryRow::from_finished(&finished)));
         self.report.iter_mut().for_each(|report| report.add(&finished));
         self.annotations.add(&finished);

@@ -14,7 +14,11 @@ use serde::Serialize;
 use super::{board::Board, finished::Finished};
 use crate::{
     exit::Exit,
-    terminal::{DurationArg, json::to_single_line, text::hide_canonical_request},
+    terminal::{
+        DurationArg,
+        json::{line_time, to_single_line},
+        text::hide_canonical_request,
+    },
 };
 
 /// The maximum number of jobs without a checkpoint file. The next command names all of them.
@@ -29,8 +33,10 @@ const MAX_ROWS: usize = 100;
 ///
 /// Returns an error if the text is not a duration, or is so short that no job could be read.
 pub(crate) fn parse_at_most(text: &str) -> anyhow::Result<DurationArg> {
-    let span: DurationArg = text.parse()?;
-    anyhow::ensure!(span.0 >= Duration::from_millis(100), "must be at least 100ms");
+    // Without a unit, only zero is a duration.
+    let span = if text == "0" { DurationArg(Duration::ZERO) } else { text.parse()? };
+    let is_long_enough = span.0 >= Duration::from_millis(100);
+    anyhow::ensure!(is_long_enough, "must be at least 100ms; --timeout 0 checks each job once");
     Ok(span)
 }
 
@@ -69,6 +75,7 @@ struct Row {
 struct StillRunning<'a> {
     v: u8,
     event: &'static str,
+    time: String,
     /// The exit code of the command.
     exit: u8,
     /// The most severe exit code of the jobs that are not waited for any more, also in earlier slices.
@@ -119,13 +126,21 @@ impl Slice {
         self.running
     }
 
-    /// Returns the line for stdout. `worst` is the most severe exit code of the other jobs.
-    pub(crate) fn line(&self, worst: Exit, deadline: Option<Timestamp>, next: &str) -> String {
+    /// Returns the line for stdout. `now` is the wall-clock time, and `worst` the most severe exit code of
+    /// the other jobs.
+    pub(crate) fn line(
+        &self,
+        now: Timestamp,
+        worst: Exit,
+        deadline: Option<Timestamp>,
+        next: &str,
+    ) -> String {
         let all: Option<Vec<_>> = self.remaining.values().copied().collect();
         let longest = all.and_then(|all| all.into_iter().max());
         let line = StillRunning {
             v: 1,
             event: "still_running",
+            time: line_time(now),
             exit: Exit::StillRunning as u8,
             worst: worst as u8,
             running: self.running,
@@ -159,7 +174,7 @@ mod tests {
         let finished = finished(run_wait(WaitPolicy::new(), [error.into()]));
         let mut slice = Slice::default();
         slice.add(&finished, finished.result.as_ref().unwrap_err());
-        let line = slice.line(Exit::StillRunning, None, "next");
+        let line = slice.line(Timestamp::UNIX_EPOCH, Exit::StillRunning, None, "next");
         assert!(line.contains("canonical request is shown with -v; check the key"), "{line}");
         assert!(!line.contains("GET|"), "{line}");
     }

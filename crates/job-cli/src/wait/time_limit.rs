@@ -45,6 +45,7 @@ impl TimeLimit {
         now: Timestamp,
     ) -> Self {
         match (timeout, deadline) {
+            // The command line accepts only one of the two.
             (_, Some(DeadlineArg(at))) => {
                 let left = Duration::try_from(at.duration_since(now)).unwrap_or_default();
                 // Messages contain it.

@@ -50,6 +50,8 @@ pub(crate) struct Watch {
     objects: Arc<Vec<ObjectStatus>>,
     until: Until,
     next_attempt_at: Option<Duration>,
+    /// When this command last read the job or an object, since the start of the wait.
+    read_at: Option<Duration>,
     /// The events so far, if a report needs them.
     log: Option<Vec<(Duration, Event)>>,
 }
@@ -97,6 +99,7 @@ impl WatchEvents {
             index: self.index,
             checkpoint,
             started_at: watch.source.service_time().and_then(|now| now.checked_sub(elapsed).ok()),
+            unread_for: watch.unread_for(elapsed),
             log: watch.log.unwrap_or_default(),
             result,
             id: watch.id,
@@ -135,6 +138,7 @@ impl Watch {
             objects: events.events.objects().into(),
             until: events.until(),
             next_attempt_at: None,
+            read_at: None,
             log: retain_log.then(Vec::new),
         }
     }
@@ -184,11 +188,22 @@ impl Watch {
         WaitSnapshot { remaining, ..snapshot }
     }
 
+    /// Returns the time since the last reading, if the last attempt failed.
+    fn unread_for(&self, elapsed: Duration) -> Option<Duration> {
+        let read_at = self.read_at.filter(|_| self.errors.current().is_some())?;
+        Some(elapsed.saturating_sub(read_at))
+    }
+
     /// Records an event, and the last reading after it.
     pub(super) fn record(&mut self, at: Duration, event: &Event, last: Option<JobSnapshot>) {
         self.errors.record(event);
         match event {
-            Event::NextAttempt { at, .. } => self.next_attempt_at = Some(*at),
+            Event::NextAttempt { at: next, .. } => {
+                self.next_attempt_at = Some(*next);
+                if self.errors.current().is_none() {
+                    self.read_at = Some(at);
+                }
+            }
             Event::ReadingObjects { objects, until, .. } => {
                 let objects = objects.iter().cloned().map(ObjectStatus::new);
                 self.objects = Arc::new(objects.collect());

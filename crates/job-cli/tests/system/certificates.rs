@@ -97,14 +97,16 @@ async fn tls_flags_select_authorities_and_the_client_certificate() {
     }
     let client = "--client-cert client.pem --client-key client.key";
     let untrusted = "cannot trust the certificate of `localhost:PORT`";
+    let wrong_ca = "Check that other-ca.pem (from --ca-file) has the CA of the server.";
     // The flags, the variable OS_CACERT, the exit code, and what stderr contains.
-    let rows: [(String, &str, i32, &str); 9] = [
+    let rows: [(String, &str, i32, &str); 10] = [
         (format!("--ca-file ca.pem {client}"), "", 0, ""),
         (format!("--extra-ca-file ca.pem {client}"), "", 0, ""),
         (format!("--extra-ca-file ca.pem {client}"), "other-ca.pem", 0, ""),
         (format!("--extra-ca-file other-ca.pem {client}"), "ca.pem", 0, ""),
         ("--ca-file ca.pem --client-cert both.pem".into(), "", 0, ""),
         (format!("--extra-ca-file other-ca.pem {client}"), "", 6, untrusted),
+        (format!("--ca-file other-ca.pem {client}"), "", 6, wrong_ca),
         ("--ca-file ca.pem".into(), "", 6, "a client certificate is required by `localhost:PORT`"),
         (
             "--ca-file ca.pem --client-cert client.pem --client-key ca.pem".into(),

@@ -38,7 +38,7 @@ fn check(what: &str, ran: &CommandResult) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn foreign_texts_are_no_commands_of_ci_runners() {
+async fn foreign_texts_are_not_commands_of_ci_runners() {
     for text in COMMANDS {
         let mut session = Transcript::new(Plan::create_cluster().with_failure(text)).await;
         let step = json!({"spec": {"type": text, "resourceName": text},

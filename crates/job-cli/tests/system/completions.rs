@@ -3,8 +3,8 @@
 use std::{path::Path, process::Command};
 
 use crate::{
+    pseudo_terminal::Terminal,
     support::{Folder, command, is_installed, run},
-    terminal::Terminal,
 };
 
 /// What is typed before the Tab key, and the line after it. A line that stays the same has no
@@ -147,10 +147,4 @@ async fn fish_completes_subcommands_flags_and_values() {
             false => assert_eq!(candidates, [word], "{typed}"),
         }
     }
-}
-
-#[test]
-fn no_script_is_printed_for_an_unknown_shell() {
-    let ran = command().args(["completions", "tcsh"]).output().unwrap();
-    assert_eq!(ran.status.code(), Some(2));
 }

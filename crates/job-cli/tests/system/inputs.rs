@@ -4,9 +4,8 @@
 use job_sim::{Fault, Plan};
 
 use crate::{
-    session::Transcript,
+    session::{ENDPOINT_ARG, FAST_POLL_ARGS, Transcript},
     support::run,
-    transcripts::{ENDPOINT_ARG, FAST_POLL_ARGS},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -86,100 +85,71 @@ async fn wait_reads_the_output_of_several_calls() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn variables_set_flags_that_are_not_given() {
     let session = Transcript::new(Plan::create_cluster()).await;
-    let service = session.endpoint();
     let running = session.sim.add(Plan::create_cluster().slower(100_000));
-    // The command line, the variables, the exit code, and a part of stdout or stderr.
-    type Row<'r> = (&'r str, &'r [(&'r str, &'r str)], i32, &'r str);
-    let rows: [Row<'_>; 19] = [
-        (
-            "wait --endpoint SERVICE --schedule fixed:10ms -q --deadline 2999-01-01T00:00:00Z JOB",
-            &[("CCE_JOB_TIMEOUT", "0")],
-            0,
-            "succeeded",
-        ),
-        ("get JOB", &[("CCE_JOB_ENDPOINT", &service)], 0, "CreateCluster"),
-        ("get JOB", &[("CCE_JOB_ENDPOINT", &service), ("CCE_JOB_OUTPUT", "json")], 0, "{\"kind\""),
-        (
-            "get -o human JOB",
-            &[("CCE_JOB_ENDPOINT", &service), ("CCE_JOB_OUTPUT", "json")],
-            0,
-            "CreateCluster ",
-        ),
+    let far = "2999-01-01T00:00:00Z";
+    let slice = "cce-job wait --at-most 300ms --schedule fixed:1h --endpoint https://";
+    // The command line, the variables without `CCE_JOB_`, the exit code, and a part of stdout or stderr.
+    let rows = [
+        ("get JOB", "ENDPOINT=SERVICE", 0, "CreateCluster"),
+        ("get JOB", "ENDPOINT=SERVICE OUTPUT=json", 0, "{\"kind\""),
+        ("get -o human JOB", "ENDPOINT=SERVICE OUTPUT=json", 0, "CreateCluster "),
+        ("get JOB", "ENDPOINT=SERVICE OUTPUT=jsonl", 0, "CreateCluster "),
+        ("get --raw JOB", "ENDPOINT=SERVICE OUTPUT=human", 0, "\"kind\""),
+        ("get JOB", "ENDPOINT=SERVICE RAW=1", 0, "\"kind\""),
+        ("get JOB", "ENDPOINT=SERVICE RAW=false", 0, "CreateCluster "),
         (
             "get JOB",
-            &[("CCE_JOB_ENDPOINT", &service), ("CCE_JOB_OUTPUT", "jsonl")],
-            0,
-            "CreateCluster ",
-        ),
-        (
-            "get --raw JOB",
-            &[("CCE_JOB_ENDPOINT", &service), ("CCE_JOB_OUTPUT", "human")],
-            0,
-            "\"kind\"",
-        ),
-        ("get JOB", &[("CCE_JOB_ENDPOINT", &service), ("CCE_JOB_RAW", "1")], 0, "\"kind\""),
-        (
-            "get JOB",
-            &[("CCE_JOB_ENDPOINT", &service), ("CCE_JOB_RAW", "false")],
-            0,
-            "CreateCluster ",
-        ),
-        (
-            "get JOB",
-            &[("CCE_JOB_ENDPOINT", &service), ("CCE_JOB_RAW", "2")],
+            "ENDPOINT=SERVICE RAW=2",
             2,
             "--raw is set by the environment variable CCE_JOB_RAW",
         ),
+        // `get` has its own timeout.
+        ("get JOB", "ENDPOINT=SERVICE TIMEOUT=soon", 0, "CreateCluster"),
         (
-            "get JOB",
-            &[("CCE_JOB_ENDPOINT", &service), ("CCE_JOB_TIMEOUT", "soon")],
-            0,
-            "CreateCluster",
+            "wait JOB",
+            "ENDPOINT=SERVICE TIMEOUT=soon",
+            2,
+            "by the environment variable CCE_JOB_TIMEOUT",
         ),
+        ("wait FAST JOB", "ENDPOINT=SERVICE TIMEOUT=", 0, "succeeded"),
+        // A flag turns off the variable of a flag that it excludes. Two variables exclude each other.
+        (&format!("wait --deadline {far} FAST JOB"), "ENDPOINT=SERVICE TIMEOUT=0", 0, "succeeded"),
+        (
+            "wait --timeout 1h FAST JOB",
+            "ENDPOINT=SERVICE DEADLINE=2020-01-01T00:00:00Z",
+            0,
+            "succeeded",
+        ),
+        ("wait JOB", &format!("ENDPOINT=SERVICE TIMEOUT=1h DEADLINE={far}"), 2, "CCE_JOB_DEADLINE"),
+        ("get --endpoint SERVICE JOB", "REGION=eu-de", 0, "CreateCluster"),
+        ("get JOB", "REGION=eu-de ENDPOINT=SERVICE", 2, "CCE_JOB_REGION"),
         // The next command works without the variables.
         (
             "wait -q --schedule fixed:1h --print-id RUNNING",
-            &[("CCE_JOB_ENDPOINT", &service), ("CCE_JOB_AT_MOST", "300ms")],
+            "ENDPOINT=SERVICE AT_MOST=300ms",
             8,
-            "cce-job wait --at-most 300ms --schedule fixed:1h --endpoint https://",
+            slice,
         ),
-        (
-            "wait JOB",
-            &[("CCE_JOB_ENDPOINT", &service), ("CCE_JOB_TIMEOUT", "soon")],
-            2,
-            "--timeout is set by the environment variable CCE_JOB_TIMEOUT",
-        ),
-        ("get JOB", &[("CCE_JOB_ENDPOINT", &service), ("CCE_JOB_TIMEOUT", "")], 0, "CreateCluster"),
-        ("get --endpoint SERVICE JOB", &[("CCE_JOB_REGION", "eu-de")], 0, "CreateCluster"),
-        (
-            "get JOB",
-            &[("CCE_JOB_REGION", "eu-de"), ("CCE_JOB_ENDPOINT", &service)],
-            2,
-            "CCE_JOB_REGION",
-        ),
-        ("get --endpoint SERVICE -q JOB", &[("CCE_JOB_VERBOSE", "1")], 0, "CreateCluster"),
-        ("get --endpoint SERVICE JOB", &[("CCE_JOB_VERBOSE", "1")], 0, "GET"),
-        (
-            "config --endpoint SERVICE",
-            &[("CCE_JOB_PROJECT", "project-of-the-variable")],
-            0,
-            "CCE_JOB_PROJECT",
-        ),
-        (
-            "config --endpoint SERVICE",
-            &[("CCE_JOB_PROXY", "http://canary:canary@proxy.example")],
-            2,
-            "a password",
-        ),
+        ("get --endpoint SERVICE JOB", "VERBOSE=1", 0, "GET"),
+        ("config --endpoint SERVICE", "PROJECT=project-1", 0, "CCE_JOB_PROJECT"),
+        // A misspelled variable, and one of a flag that has none.
+        ("config --endpoint SERVICE", "TIMOUT=1h", 0, "CCE_JOB_TIMOUT"),
+        ("config --endpoint SERVICE", "ANY=1", 0, "CCE_JOB_ANY"),
+        ("config --endpoint SERVICE", "PROXY=http://canary:canary@proxy.example", 2, "a password"),
     ];
     for (line, variables, exit, expected) in rows {
-        let mut command = session.command(&line.replace("RUNNING", running.as_str()));
-        command.envs(variables.iter().copied());
+        let line = line.replace("RUNNING", running.as_str());
+        let line = line.replace("FAST", "--schedule fixed:10ms -q");
+        let mut command = session.command(&line);
+        for variable in variables.replace("SERVICE", &session.endpoint()).split(' ') {
+            let (name, value) = variable.split_once('=').unwrap();
+            command.env(format!("CCE_JOB_{name}"), value);
+        }
         let ran = run(command).await;
         let shown = format!("{}{}", ran.stdout, ran.stderr);
-        assert_eq!(ran.code, Some(exit), "{line} {variables:?}: {ran:?}");
-        assert!(shown.contains(expected), "{line} {variables:?}: {ran:?}");
-        assert!(!shown.contains("canary"), "{line} {variables:?}: {ran:?}");
+        assert_eq!(ran.code, Some(exit), "{line} {variables}: {ran:?}");
+        assert!(shown.contains(expected), "{line} {variables}: {ran:?}");
+        assert!(!shown.contains("canary"), "{line} {variables}: {ran:?}");
     }
     let mut quiet = session.command("get --endpoint SERVICE -q JOB");
     quiet.env("CCE_JOB_VERBOSE", "1");

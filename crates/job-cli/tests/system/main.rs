@@ -5,7 +5,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod transcripts;
+mod resuming;
+mod stdout;
 mod raw_output;
+mod pseudo_terminal;
 mod terminal;
 mod browser;
 mod recipes;

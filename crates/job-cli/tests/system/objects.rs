@@ -6,7 +6,7 @@ use std::time::Duration;
 use job_sim::{Fault, ObjectPlan, Plan};
 use serde_json::Value;
 
-use crate::{session::Transcript, transcripts::FAST_POLL_ARGS};
+use crate::session::{FAST_POLL_ARGS, Transcript};
 
 const CLUSTER: &str = "4d1ecb2c-229a-11e8-9c75-0255ac100ceb";
 

@@ -3,10 +3,7 @@
 use job_sim::{Fault, Plan};
 use serde_json::Value;
 
-use crate::{
-    session::Transcript,
-    transcripts::{ENDPOINT_ARG, FAST_POLL_ARGS},
-};
+use crate::session::{ENDPOINT_ARG, FAST_POLL_ARGS, Transcript};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn raw_output_is_the_reply_byte_for_byte() {

@@ -11,6 +11,10 @@ use job_sim::{Plan, Sim, SimServer, TimeSource};
 
 use crate::support::{CommandResult, Folder, command, sleep, wait_for_exit};
 
+/// The endpoint, without and with a schedule that needs no patience. `SERVICE` stands for its URL.
+pub(crate) const ENDPOINT_ARG: &str = "--endpoint SERVICE";
+pub(crate) const FAST_POLL_ARGS: &str = "--endpoint SERVICE --schedule fixed:10ms";
+
 /// A service, a working folder, and the transcript so far.
 pub(crate) struct Transcript {
     pub(crate) sim: Arc<Sim>,

@@ -2,7 +2,7 @@
 
 use job_sim::{Fault, Plan};
 
-use crate::{session::Transcript, transcripts::ENDPOINT_ARG};
+use crate::session::{ENDPOINT_ARG, Transcript};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn config_check_reports_each_step() {

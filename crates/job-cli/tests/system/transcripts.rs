@@ -1,28 +1,15 @@
 //! Transcripts of each command and each exit code: stdout, stderr and the exit code. The simulated
 //! job advances with each request, so that every run gives the same transcript.
 
-use std::{
-    fs,
-    io::{self, BufRead, Write},
-    path::Path,
-    process::{Command, Stdio},
-    sync::mpsc,
-    thread,
-    time::Duration,
-};
+use std::{fs, time::Duration};
 
-use job_model::JobId;
 use job_sim::{Fault, ListFault, Plan};
 use serde_json::Value;
-use tokio::time::timeout;
 
 use crate::{
-    session::Transcript,
-    support::{DURABLE_HELP_LINE, fixture, sleep, wait_for_exit},
+    session::{ENDPOINT_ARG, FAST_POLL_ARGS, Transcript},
+    support::{DURABLE_HELP_LINE, fixture},
 };
-
-pub(crate) const ENDPOINT_ARG: &str = "--endpoint SERVICE";
-pub(crate) const FAST_POLL_ARGS: &str = "--endpoint SERVICE --schedule fixed:10ms";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn get() {
@@ -151,6 +138,11 @@ async fn waits_that_end_before_the_job() {
         session.sim.inject_faults(Fault::parse_script(fault).unwrap());
         session.run(&format!("wait {FAST_POLL_ARGS} JOB")).await;
     }
+    // An error after a reading: the wait can be resumed.
+    for checkpoint in ["", "--checkpoint wait.json"] {
+        session.sim.inject_faults(Fault::parse_script("ok, 2*wrong-uid").unwrap());
+        session.run(&format!("wait {FAST_POLL_ARGS} -q {checkpoint} --timeout 45m JOB")).await;
+    }
     session.run(&format!("wait {FAST_POLL_ARGS} --ca-file ../ca.pem JOB")).await;
     session.run_with("wait JOB", "", |run| run.env_remove("OS_TOKEN")).await;
     session
@@ -219,232 +211,12 @@ async fn wait_from_a_submission_reply() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_checkpoint_resumes_after_a_timeout() {
-    let mut session = Transcript::new(Plan::create_cluster()).await;
-    let line = format!("wait {ENDPOINT_ARG} --schedule fixed:50ms -q --checkpoint wait.json");
-    let ran = session.run(&format!("{line} --timeout 220ms JOB")).await;
-    assert_eq!(ran.code, Some(3), "{ran:?}");
-    let saved = fs::read_to_string(session.folder.file("wait.json")).unwrap();
-    assert!(saved.contains(session.sim.job().as_str()) && !saved.contains("simulated"), "{saved}");
-    // The printed command line has no jobs, because they are in the file.
-    let resumed = ran.stderr.lines().last().unwrap().trim();
-    let resumed = resumed.strip_prefix("cce-job ").unwrap();
-    assert!(resumed.ends_with("--timeout 1s --checkpoint wait.json"), "{resumed}");
-    let ran = session.run(&resumed.replace("1s", "1h")).await;
-    assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert!(!session.folder.file("wait.json").exists(), "no wait is left");
-    session.text.clear();
-    session.run(&line).await;
-    session.folder.write("wait.json", saved);
-    session.run(&format!("{line} other")).await;
-    session.folder.write("wait.json", "{}");
-    session.run(&format!("{line} JOB")).await;
-    session.run("wait --endpoint SERVICE --checkpoint none/wait.json JOB").await;
-    session.run("wait --endpoint SERVICE --report none/job.html JOB").await;
-    session.check_snapshot(|shown| insta::assert_snapshot!(shown));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_signal_ends_the_wait_cleanly() {
-    let mut session = Transcript::new(Plan::create_cluster().slower(1000)).await;
-    for (signal, checkpoint) in [("TERM", "--checkpoint wait.json"), ("INT", "")] {
-        let line = format!("wait {ENDPOINT_ARG} --timeout none {checkpoint} -o jsonl JOB");
-        let child = session.spawn_until_first_request(&line).await;
-        let kill = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
-        assert!(kill.unwrap().success());
-        let mut ran = wait_for_exit(child).await;
-        // The progress until the signal differs from run to run, so keep only the start of the last
-        // event.
-        ran.stdout = ran.stdout.lines().filter(|line| line.contains("finished")).collect();
-        ran.stdout = ran.stdout.split(",\"phase\"").next().unwrap().to_owned() + "\n";
-        session.record(&line, &ran);
-    }
-    assert!(session.folder.file("wait.json").exists());
-    session.check_snapshot(|shown| insta::assert_snapshot!(shown));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_blocked_stdout_delays_no_poll_and_a_signal_ends_the_wait() {
-    let session = Transcript::new(Plan::create_cluster().slower(100_000)).await;
-    // A pipe that is full, because nobody reads it.
-    let (_reader, mut pipe) = io::pipe().unwrap();
-    pipe.write_all(&[b'\n'; 1 << 16]).unwrap();
-    let line = format!("wait {FAST_POLL_ARGS} -o jsonl JOB");
-    let mut child = session.spawn_with_stdout(&line, pipe.into()).await;
-    let before = session.sim.requests();
-    let polled = timeout(Duration::from_secs(30), async {
-        while session.sim.requests() < before + 100 {
-            sleep(Duration::from_millis(10)).await;
-        }
-    });
-    assert!(polled.await.is_ok(), "{} requests", session.sim.requests() - before);
-    assert!(child.try_wait().unwrap().is_none());
-    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
-    let status = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
-    assert_eq!(status.code(), Some(143));
-}
-
-/// Results of more than 64 MiB wait to be written, so events are no longer printed.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_wait_whose_output_is_full_saves_its_last_state_and_reports_missed_events() {
-    for is_read in [false, true] {
-        let session = Transcript::new(Plan::create_cluster().slower(100_000)).await;
-        let plan = || Plan::delete_node().with_failure("x".repeat(4 << 20));
-        let failing = [(); 9].map(|()| session.sim.add(plan()));
-        let ids = failing.iter().map(JobId::as_str).collect::<Vec<_>>().join(" ");
-        let (mut reader, mut pipe) = io::pipe().unwrap();
-        pipe.write_all(&[b'\n'; 1 << 16]).unwrap();
-        let line = format!("wait {FAST_POLL_ARGS} -o jsonl --checkpoint wait.json JOB {ids}");
-        let child = session.spawn_with_stdout(&line, pipe.into()).await;
-        let pid = child.id().to_string();
-        // A job that has ended is not read again. The events of the other job are then missed.
-        let of_failing = || failing.iter().filter_map(|id| session.sim.readings(id)).collect();
-        let readings = || session.sim.readings(session.sim.job()).map_or(0, |(all, _)| all);
-        let (mut before, mut since): (Vec<_>, _) = (of_failing(), readings());
-        let have_ended = timeout(Duration::from_secs(60), async {
-            while readings() < since + 100 {
-                sleep(Duration::from_millis(10)).await;
-                if of_failing() != before {
-                    (before, since) = (of_failing(), readings());
-                }
-            }
-        });
-        assert!(have_ended.await.is_ok(), "{before:?}");
-        let (sender, output) = mpsc::channel();
-        if is_read {
-            thread::spawn(move || {
-                let mut lines = io::BufReader::new(&mut reader).lines();
-                lines.try_for_each(|line| sender.send(line.unwrap()))
-            });
-        }
-        let mut lines = Vec::<Value>::new();
-        let count =
-            |lines: &[Value], name: &str| lines.iter().filter(|line| line["event"] == name).count();
-        // After a signal, the output has only two seconds, so all results are read before.
-        while is_read && (count(&lines, "lagged") == 0 || count(&lines, "finished") < failing.len())
-        {
-            let line: String = output.recv_timeout(Duration::from_secs(30)).unwrap();
-            lines.extend(serde_json::from_str::<Value>(&line).ok());
-        }
-        assert!(Command::new("kill").arg(&pid).status().unwrap().success());
-        if is_read {
-            lines.extend(output.iter().filter_map(|line| serde_json::from_str(&line).ok()));
-        }
-        let ran = wait_for_exit(child).await;
-        assert_eq!(ran.code, Some(143), "{ran:?}");
-        // The file has the last state of the running job.
-        let file = fs::read_to_string(session.folder.file("wait.json")).unwrap();
-        let records = file.lines().skip(2).map(|line| serde_json::from_str(&line[18..]).unwrap());
-        let machines = records.filter_map(|record: Value| {
-            let machine = &record.as_object()?.values().next()?["machine"];
-            (machine["id"] == session.sim.job().as_str()).then(|| machine["attempts"].as_u64())?
-        });
-        let attempts = machines.last().unwrap();
-        // The last attempt may have been in flight.
-        assert!(attempts.abs_diff(readings().into()) <= 1, "{attempts} of {}", readings());
-        if is_read {
-            assert_eq!(count(&lines, "finished"), failing.len() + 1);
-            let missed = lines.iter().filter_map(|line| line["missed"].as_u64()).sum::<u64>();
-            let attempts = missed + count(&lines, "next_attempt") as u64;
-            assert!(missed > 0 && attempts >= readings().into(), "{missed}, {attempts}");
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_resume_line_does_not_wait_for_a_failed_job_again() {
-    let mut session = Transcript::new(Plan::create_cluster().slower(1000)).await;
-    let failed = session.sim.add(Plan::delete_node().with_failure("in use"));
-    for checkpoint in ["", "--checkpoint wait.json"] {
-        let line =
-            format!("wait {FAST_POLL_ARGS} -q {checkpoint} --timeout 1s JOB {failed} nobody");
-        let ran = session.run(&line).await;
-        assert_eq!(ran.code, Some(5), "{ran:?}");
-        assert!(ran.stderr.contains("to resume, for up to "), "{ran:?}");
-        let resumed = ran.stderr.lines().last().unwrap().trim().strip_prefix("cce-job ").unwrap();
-        let ids = if checkpoint.is_empty() { vec![session.sim.job().as_str()] } else { vec![] };
-        let words = shell_words::split(resumed).unwrap();
-        let ids_after = words.iter().rev().take_while(|word| *word != "1s" && *word != "wait.json");
-        assert_eq!(ids_after.collect::<Vec<_>>(), ids, "{resumed}");
-        let ran = session.run(resumed).await;
-        assert_eq!(ran.code, Some(3), "{ran:?}");
-        assert!(!ran.stdout.contains("in use"), "{ran:?}");
-    }
-    // The same command reports all jobs again.
-    let line =
-        format!("wait {FAST_POLL_ARGS} -q --checkpoint wait.json --timeout 1s JOB {failed} nobody");
-    let ran = session.run(&line).await;
-    assert!(ran.code == Some(5) && ran.stdout.contains("in use"), "{ran:?}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_wait_resumes_with_the_same_deadline() {
-    let session = Transcript::new(Plan::create_cluster().slower(1000)).await;
-    let line = format!(
-        "wait {ENDPOINT_ARG} --schedule fixed:100ms --timeout 4s --checkpoint wait.json -q JOB"
-    );
-    let mut child = session.spawn_until_first_request(&line).await;
-    let file = session.folder.file("wait.json");
-    // The newest record: `wait`, or `plan` if only the counters changed.
-    let attempts = || {
-        let text = fs::read_to_string(&file).ok()?;
-        let (_, json) = text.lines().last()?.split_at_checked(18)?;
-        let record: Value = serde_json::from_str(json).ok()?;
-        record.as_object()?.values().next()?["machine"]["attempts"].as_u64()
-    };
-    // The job is saved after its first reading. Its counters are saved a minute later.
-    while attempts() < Some(1) || session.sim.requests() < 4 {
-        sleep(Duration::from_millis(20)).await;
-    }
-    child.kill().unwrap();
-    wait_for_exit(child).await;
-    let saved = attempts();
-    let ran = wait_for_exit(session.spawn_until_first_request(&line).await).await;
-    assert_eq!(ran.code, Some(3), "{ran:?}");
-    assert!(attempts() > saved, "attempts are counted across both runs");
-    // The timeout of four seconds includes both runs and the time between them.
-    assert!(ran.stderr.contains("did not end within 4s"), "{ran:?}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn logs_show_each_request_and_no_secret() {
     let mut session = Transcript::new(Plan::create_cluster()).await;
     for (verbose, expected) in [("-v", "http.response.status_code=200"), ("-vv", "h2::codec")] {
         let ran = session.run(&format!("get {ENDPOINT_ARG} {verbose} JOB")).await;
         assert!(ran.code == Some(0) && ran.stderr.contains(expected), "{ran:?}");
         assert!(!ran.stderr.contains("simulated-token"), "{ran:?}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn closed_stdout_does_not_panic() {
-    let session = Transcript::new(Plan::create_cluster().slower(1000)).await;
-    let mut child =
-        session.spawn_until_first_request(&format!("wait {FAST_POLL_ARGS} -o jsonl JOB")).await;
-    drop(child.stdout.take());
-    let ran = wait_for_exit(child).await;
-    assert_eq!(ran.code, Some(141), "the job had not ended: {ran:?}");
-    assert!(ran.stderr.contains("stopped, because stdout was closed"), "{ran:?}");
-    for line in ["show SAVED", "get --endpoint SERVICE JOB", "completions bash", "man wait"] {
-        let saved = fixture("jobs/reference-example.json").display().to_string();
-        let line = format!("{} ", line.replace("SAVED", &saved));
-        let mut run = session.command(&line);
-        run.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = run.spawn().unwrap();
-        drop(child.stdout.take());
-        let ran = wait_for_exit(child).await;
-        assert_eq!((ran.code, &*ran.stderr), (Some(0), ""), "{line}: {ran:?}");
-    }
-    if Path::new("/dev/full").exists() {
-        let full = |run: &mut Command| {
-            let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-            run.stdout(full).stderr(Stdio::piped());
-            run.spawn().unwrap()
-        };
-        let ran =
-            wait_for_exit(full(&mut session.command(&format!("get {ENDPOINT_ARG} JOB")))).await;
-        assert_eq!(ran.code, Some(1), "{ran:?}");
-        assert!(ran.stderr.contains("cannot write to stdout: No space left"), "{ran:?}");
     }
 }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::{
     exit::Exit,
-    terminal::json::to_single_line,
+    terminal::json::{line_time, to_single_line},
     wait::{finished::Finished, missed::Missed},
 };
 
@@ -23,8 +23,6 @@ struct Context<'a> {
     job: &'a JobId,
     /// Seconds since the start of the wait.
     at: f64,
-    /// The wall-clock time at which the line was printed, as RFC 3339 in UTC with milliseconds. It is
-    /// for readers and log collectors; no decision of a wait depends on it.
     time: String,
 }
 
@@ -74,7 +72,7 @@ fn to_json_line(now: Timestamp, job: &JobId, at: Duration, event: &impl Serializ
     // Serialization fails only for maps with keys that are not strings, and there are none.
     let event = serde_json::to_string(event).unwrap_or_default();
     let at = at.as_millis() as f64 / 1000.0;
-    let context = Context { job, at, time: format!("{now:.3}") };
+    let context = Context { job, at, time: line_time(now) };
     let context = serde_json::to_string(&context).unwrap_or_default();
     debug_assert!(event.starts_with("{\"event\":\""), "the name is not the first member: {event}");
     // The name is a plain word, so the first comma or brace follows it.

@@ -55,8 +55,7 @@ fn has_ended(job: &Job) -> bool {
 }
 
 /// Returns the table in Markdown, and below it a list of the jobs that failed. It is readable on a
-/// terminal and in the summary of a CI
-/// pipeline.
+/// terminal and in the summary of a CI pipeline.
 pub(crate) fn render_table(rows: Vec<SummaryRow>) -> String {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);

@@ -138,25 +138,13 @@ fn header(Frame { totals, counts, elapsed, styles, .. }: &Frame) -> String {
         0 => String::new(),
         failed => styles.error(&format!(", {failed} failed")),
     };
-    let WaitCounts { not_read, initializing, running, ending, objects, other, unreadable } =
-        *counts;
-    let counts = [
-        (initializing, Phase::Initializing.as_str()),
-        (running, Phase::Running.as_str()),
-        (ending, "ending"),
-        (objects, "reading clusters or nodes"),
-        (other, "in other phases"),
-        (not_read, "not read yet"),
-    ];
-    let counts = counts.iter().filter(|(count, _)| *count > 0);
-    let counts: Vec<_> = counts.map(|(count, phase)| format!("{count} {phase}")).collect();
     let elapsed = styles.dim(&format_duration(*elapsed));
-    let unreadable = match unreadable {
+    let unreadable = match counts.unreadable {
         0 => String::new(),
         jobs => styles.error(&format!("; {jobs} cannot be read")),
     };
-    let counts = counts.join(", ");
-    let row = format!("{finished} of {total} jobs ended{failed}  {elapsed}  {counts}{unreadable}");
+    let phases = counts.phases();
+    let row = format!("{finished} of {total} jobs ended{failed}  {elapsed}  {phases}{unreadable}");
     row.trim_end().into()
 }
 

@@ -79,23 +79,6 @@ fn the_next_command_keeps_the_relevant_flags() {
 }
 
 #[test]
-fn the_time_limit_is_known_to_be_on_the_command_line() {
-    for (line, expected) in [
-        ("cce-job wait a", (false, false)),
-        ("cce-job wait a --timeout 1m", (true, false)),
-        ("cce-job wait a --deadline 2027-01-15T08:00:00Z", (false, true)),
-        ("cce-job demo", (false, false)),
-    ] {
-        let mut command = Arguments::command();
-        let words = shell_words::split(line).unwrap();
-        let matches = command.try_get_matches_from_mut(words).unwrap();
-        let (name, matches) = matches.subcommand().unwrap();
-        let flags = Flags::from_matches(command.find_subcommand(name).unwrap(), matches);
-        assert_eq!((flags.has_timeout(), flags.has_deadline()), expected, "{line}");
-    }
-}
-
-#[test]
 fn waits_for_objects_are_selected_by_flags() {
     let policy = WaitPolicy::new().until_ready();
     let checkpoints = [

@@ -72,12 +72,6 @@ fn a_limit_counts_from_the_start_of_a_wait_and_a_deadline_from_now() {
 }
 
 #[test]
-fn the_flag_deadline_replaces_a_timeout() {
-    let given = TimeLimit::new(Some(TimeoutArg(None)), Some(DeadlineArg(at(5.0))), at(0.0));
-    assert_eq!(given, TimeLimit::Deadline { at: at(5.0), left: seconds(5.0) });
-}
-
-#[test]
 fn resuming_allows_the_same_time_again_or_the_rest() {
     let unlimited = TimeLimit::Timeout(None);
     let rows = [
