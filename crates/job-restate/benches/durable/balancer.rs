@@ -25,8 +25,8 @@ use hyper_util::{
 };
 use tokio::net::{TcpListener, TcpStream};
 
-/// The path of the calls that are turns of a wait.
-const TICK_PATH: &str = "/invoke/JobWait/tick";
+/// The paths of the calls that are turns of a wait.
+const TICK_PATHS: [&str; 2] = ["/invoke/JobWait/tick", "/invoke/JobWait/advance"];
 
 /// A load balancer on loopback. Each request goes to the next service that accepts connections.
 #[derive(Clone)]
@@ -90,7 +90,7 @@ impl Balancer {
     }
 
     async fn handle(self, request: Request<Incoming>) -> Result<Reply, Infallible> {
-        if request.uri().path() == TICK_PATH {
+        if TICK_PATHS.contains(&request.uri().path()) {
             self.shared.ticks.fetch_add(1, Ordering::Relaxed);
         }
         Ok(self.forward(request).await.unwrap_or_else(|error| {

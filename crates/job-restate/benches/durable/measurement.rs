@@ -115,7 +115,7 @@ impl Measurement {
 }
 
 /// The limit of the engine's CPU time per request, in milliseconds.
-const MAX_ENGINE_MILLIS: f64 = 15.0;
+const MAX_ENGINE_MILLIS: f64 = 10.0;
 
 /// The limit of the turns of a wait per request.
-const MAX_TURNS: f64 = 3.5;
+const MAX_TURNS: f64 = 2.0;

@@ -123,8 +123,6 @@ pub(crate) async fn ended_ticks(programs: &Programs, bounds: &mut Bounds) -> any
     }
     let lost = ended.iter().filter(|wait| wait.revived_after.is_none()).count();
     bounds.check("waits that had not continued after two minutes", lost as f64, 0.0..=0.0);
-    let stalled = ended.iter().filter(|wait| wait.was_stalled).count() as f64;
-    bounds.check("waits with the state `stalled`", stalled, 1.0..=ended.len() as f64);
     bounds.check("highest number of stalled waits in the gauge", gauge, 1.0..=JOB_COUNT as f64);
     let (began, mut left) = (bed.now(), bed.metric_sum(GAUGE).await?);
     while left > 0.0 && bed.now() - began < MAX_REVIVAL {

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The number of requests that need not keep [`Grant::min_gap`] after a pause, because ticks come
-/// unevenly.
+/// unevenly. A pause between two turns allows no such requests.
 const BURST: u32 = 4;
 
 /// How late a wait may use its slot. The clocks of two services may differ by a second, and engines
@@ -112,7 +112,7 @@ impl ServiceState {
         if self.next_start > now {
             return Start::In(self.next_start - now);
         }
-        let burst = grant.min_gap * BURST;
+        let burst = grant.min_gap * if grant.takes_turns { 1 } else { BURST };
         self.next_start = self.next_start.max(now.saturating_sub(burst)) + grant.min_gap;
         self.in_flight += 1;
         Start::Now(grant.share)
