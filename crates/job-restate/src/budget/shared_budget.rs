@@ -186,7 +186,8 @@ impl SharedBudget {
             return;
         }
         let extra = mem::take(&mut stats.extra_requests);
-        self.next_free_slot = self.next_free_slot.max(self.now) + self.gap() * extra;
+        let next = self.next_free_slot.max(self.now);
+        self.next_free_slot = next.saturating_add(self.gap().saturating_mul(extra));
         self.budget.count_toward_quotas(self.now, stats.attempts.saturating_add(extra));
         self.budget.record(self.now, &stats);
         let is_slower = stats.throttled || stats.stated_quotas.iter().next().is_some();
