@@ -247,7 +247,8 @@ impl Deployment {
         }
         let endpoint =
             self.bind_services(builder, clock.clone(), budget.clone(), metrics.clone()).build();
-        let until = async {
+        // In a box, because a large future costs its size in each future around it.
+        let until = Box::pin(async {
             let ended = tokio::select! {
                 ended = until => ended,
                 never = budget.run(&*transport, &ingress) => match never {},
@@ -260,7 +261,7 @@ impl Deployment {
             // no other service that can run the budget object.
             budget.leave(&*transport, &ingress).await;
             ended
-        };
+        });
         Ok(serve(listener, endpoint, metrics, clock.clone(), budget.clone(), until).await)
     }
 }
