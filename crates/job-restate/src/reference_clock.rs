@@ -18,9 +18,11 @@ use job_transport::clock::Clock;
 /// A clock whose wall-clock time is that of the cloud.
 ///
 /// Until the first reply, it has the time of the clock that it wraps. All stored times come from
-/// this clock.
+/// this clock. It goes on with monotonic time, so it does not jump if the wrapped clock is set.
 pub(crate) struct ReferenceClock {
     clock: Arc<dyn Clock>,
+    /// The wrapped clock's times when this clock was created.
+    start: (Timestamp, Duration),
     measurement: Mutex<Option<Measurement>>,
 }
 
@@ -29,6 +31,8 @@ pub(crate) struct ReferenceClock {
 struct Measurement {
     source: TimeSource,
     interval: OffsetInterval,
+    /// The interval of the last replies that disagree with the others, and their number.
+    other: Option<(OffsetInterval, u32)>,
 }
 
 /// The server whose time a reply states.
@@ -39,13 +43,17 @@ pub(crate) enum TimeSource {
     Cloud,
 }
 
-/// The offsets of the wrapped clock that agree with the replies. An offset is positive if the clock
-/// is ahead.
+/// The offsets of this process's time that agree with the replies. An offset is positive if the
+/// process is ahead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct OffsetInterval {
     low: SignedDuration,
     high: SignedDuration,
 }
+
+/// The number of successive replies after which an offset replaces another one that they contradict.
+/// A single server may have a wrong clock.
+const MIN_AGREEING_REPLIES: u32 = 3;
 
 /// The offset above which an operator must correct the clock.
 const MAX_OFFSET: SignedDuration = SignedDuration::from_secs(5);
@@ -62,78 +70,103 @@ impl OffsetInterval {
         Self { low: high.saturating_sub(latency).saturating_sub(DATE_RESOLUTION), high }
     }
 
-    /// Returns the offsets that agree with both, or `next` if there are none, because then the
-    /// clock was adjusted.
-    fn narrowed(self, next: Self) -> Self {
-        let both = Self { low: self.low.max(next.low), high: self.high.min(next.high) };
-        if both.low <= both.high { both } else { next }
+    /// Returns the offsets that agree with both, if there are any.
+    fn intersection(self, other: Self) -> Option<Self> {
+        let both = Self { low: self.low.max(other.low), high: self.high.min(other.high) };
+        (both.low <= both.high).then_some(both)
     }
 
-    /// Returns the offset next to zero, so that the correction never makes a clock worse.
+    /// Returns the possible offset closest to zero.
     fn offset(self) -> SignedDuration {
         SignedDuration::ZERO.clamp(self.low, self.high)
     }
 }
 
+impl Measurement {
+    /// Returns the measurement after one more reply of the same server.
+    fn after(self, reply: OffsetInterval) -> Self {
+        if let Some(interval) = self.interval.intersection(reply) {
+            return Self { interval, other: None, ..self };
+        }
+        let other = self.other.and_then(|(other, count)| {
+            other.intersection(reply).map(|interval| (interval, count + 1))
+        });
+        match other.unwrap_or((reply, 1)) {
+            (interval, MIN_AGREEING_REPLIES..) => Self { interval, other: None, ..self },
+            other => Self { other: Some(other), ..self },
+        }
+    }
+}
+
 impl ReferenceClock {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, measurement: Mutex::new(None) }
+        let start = (clock.now(), clock.monotonic());
+        Self { clock, start, measurement: Mutex::new(None) }
     }
 
     fn measurement(&self) -> MutexGuard<'_, Option<Measurement>> {
         self.measurement.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns by how much the wrapped clock is ahead, or zero before the first reply.
-    fn offset(&self) -> SignedDuration {
-        let measurement = *self.measurement();
-        measurement.map_or(SignedDuration::ZERO, |measurement| measurement.interval.offset())
+    /// Returns the time of this process, which no reply corrects.
+    fn uncorrected_now(&self) -> Timestamp {
+        let (time, monotonic) = self.start;
+        let since = self.clock.monotonic().saturating_sub(monotonic);
+        time.saturating_add(since).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Returns by how much the wrapped clock is ahead now.
+    fn wall_clock_offset(&self) -> SignedDuration {
+        self.clock.now().duration_since(self.now())
     }
 
     /// Measures the offset with a reply that was just received. `date` is its `Date` header, and
     /// `latency` the duration of the request.
     pub(crate) fn handle_reply(&self, source: TimeSource, latency: Duration, date: Timestamp) {
-        let reply = OffsetInterval::from_reply(self.clock.now(), latency, date);
-        let before = self.offset();
+        let reply = OffsetInterval::from_reply(self.uncorrected_now(), latency, date);
+        let before = self.problem();
         let mut measurement = self.measurement();
-        let interval = match *measurement {
+        let next = match *measurement {
             Some(Measurement { source: TimeSource::Cloud, .. }) if source == TimeSource::Engine => {
                 return;
             }
-            Some(last) if last.source == source => last.interval.narrowed(reply),
-            Some(_) | None => reply,
+            Some(last) if last.source == source => last.after(reply),
+            Some(_) | None => Measurement { source, interval: reply, other: None },
         };
-        *measurement = Some(Measurement { source, interval });
+        *measurement = Some(next);
         drop(measurement);
-        match (describe_offset(before), describe_offset(interval.offset())) {
+        match (before, self.problem()) {
             (None, Some(problem)) => tracing::error!("{problem}; no new deadlines are set"),
             (Some(_), None) => tracing::warn!("the clock of this service is correct again"),
             (None, None) | (Some(_), Some(_)) => {}
         }
     }
 
-    /// Returns how far the clock is off, or `None` if it is off by 5 s or less.
+    /// Returns how far the clock is off, or `None` if it is off by 5 s or less, or if the cloud has
+    /// not replied yet.
     pub(crate) fn problem(&self) -> Option<String> {
-        describe_offset(self.offset())
+        let source = (*self.measurement())?.source;
+        describe_offset(self.wall_clock_offset()).filter(|_| source == TimeSource::Cloud)
     }
 
     /// Returns the delay to pass to the SDK, so that a call comes after `delay`.
     ///
     /// The SDK adds the delay to the uncorrected wall-clock time and sends the sum to the engine. A
     /// replay does not compare these times. If the clock is ahead by more than `delay`, the result
-    /// is zero. Then the call must be sent without a time, and comes early.
+    /// is zero. Then the call must be sent without a delay, because with a delay of zero it would
+    /// still wait for the engine's clock. It then comes early.
     pub(crate) fn sdk_delay(&self, delay: Duration) -> Duration {
         let delay = SignedDuration::try_from(delay).unwrap_or(SignedDuration::MAX);
-        delay.saturating_sub(self.offset()).try_into().unwrap_or(Duration::ZERO)
+        delay.saturating_sub(self.wall_clock_offset()).try_into().unwrap_or(Duration::ZERO)
     }
 }
 
 impl Clock for ReferenceClock {
     fn now(&self) -> Timestamp {
-        let now = self.clock.now();
-        // An offset comes from two timestamps, so their difference is one, unless the clock was set
-        // to the end of time since.
-        now.checked_sub(self.offset()).unwrap_or(now)
+        let measurement = *self.measurement();
+        let offset = measurement.map(|measurement| measurement.interval.offset());
+        let now = self.uncorrected_now();
+        now.checked_sub(offset.unwrap_or_default()).unwrap_or(now)
     }
 
     fn monotonic(&self) -> Duration {

@@ -298,8 +298,8 @@ impl JobWait {
 }
 
 impl JobWait {
-    /// Makes an attempt, and schedules the next tick, unless another tick is planned by now. With
-    /// `advanced`, the attempt is made although it is not due.
+    /// Makes an attempt, and schedules the next tick. Does nothing if `number` is not the planned tick.
+    /// With `advanced`, the attempt is made although it is not due, if it may be.
     async fn run_tick(
         &self,
         ctx: &ObjectContext<'_>,
@@ -309,6 +309,8 @@ impl JobWait {
         let key = parse_key(ctx.key())?;
         match load_state(ctx).await? {
             Some(state) if state.tick() != number => {}
+            Some(WaitState::Waiting(waiting))
+                if advanced.is_some() && waiting.earliest.is_none() => {}
             Some(WaitState::Waiting(mut waiting)) => {
                 waiting.slot = advanced.or(waiting.slot);
                 let attempt =
@@ -316,14 +318,19 @@ impl JobWait {
                 match ctx.run(attempt).name("attempt").await {
                     Ok(Json(result)) => self.apply(ctx, &key, result),
                     Err(error) => {
-                        tracing::warn!(%key, %error, "tick canceled at the engine; repeating it in a minute");
+                        tracing::warn!(%key, %error, "attempt canceled at the engine; it is repeated in a minute");
                         waiting.tick += 1;
+                        waiting.slot = None;
+                        let next = waiting.next_tick_at.saturating_add(CANCELLED_RETRY_DELAY);
+                        waiting.next_tick_at = next.unwrap_or(Timestamp::MAX);
                         self.schedule_tick(ctx, waiting.tick, CANCELLED_RETRY_DELAY);
                         ctx.set(STATE_KEY, Json(WaitState::Waiting(waiting)));
                     }
                 }
             }
-            Some(WaitState::Finished(_)) => ctx.clear_all(),
+            // Its tick deletes the result. A service that has lost its connection may advance it.
+            Some(WaitState::Finished(_)) if advanced.is_none() => ctx.clear_all(),
+            Some(WaitState::Finished(_)) => {}
             None => {}
         }
         Ok(())

@@ -53,7 +53,7 @@ struct Row {
 /// paused is a tick.
 const LOST_TICKS: &str = "SELECT s.service_key FROM state s \
     LEFT JOIN sys_invocation_status i ON i.target_service_name = s.service_name \
-    AND i.target_service_key = s.service_key AND i.target_handler_name = 'tick' \
+    AND i.target_service_key = s.service_key AND i.target_handler_name IN ('tick', 'revive') \
     AND i.status <> 'completed' \
     WHERE s.service_name = 'JobWait' AND s.key = 'wait' AND i.id IS NULL \
     ORDER BY s.service_key LIMIT 1000";
@@ -72,7 +72,7 @@ const FULL_SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 const FIRST_SWEEP_DELAY: Duration = Duration::from_secs(10);
 
 /// How often a query is repeated. The engine stores the next tick of a wait slightly after its
-/// state, so each query also finds waits that will have a tick in a moment: up to 2 % of 4,000 waits
+/// state, so a query also finds waits whose tick is about to be stored: up to 2 % of 4,000 waits
 /// with 50 ticks per second.
 const CONFIRMATIONS: usize = 2;
 
@@ -141,11 +141,15 @@ impl Watchdog {
                 "waits have no tick at the engine; scheduling one for each"
             );
         }
+        let mut revived = Ok(lost.len());
         for key in &lost {
             let path = format!("JobWait/{key}/revive/send");
-            self.answer(post(&*self.transport, &self.ingress, &path, None)).await?;
+            let posted = post(&*self.transport, &self.ingress, &path, None);
+            if let Err(error) = self.answer(posted).await {
+                revived = revived.and(Err(error));
+            }
         }
-        Ok(lost.len())
+        revived
     }
 
     /// Asks the engine for the waits without a tick.

@@ -52,7 +52,7 @@ fn cases(base: &str, closed_port: u16) -> Vec<Case> {
         case("stall", "pending", 1..=2, "20s", "delivered"),
         case("error", "pending", 3..=ENDLESS, "500 Internal Server Error", "delivered"),
         case("throttled", "pending", 1..=2, "429 Too Many Requests", "delivered"),
-        case("redirect", "failed", 1..=1, "308 Permanent Redirect", "failed"),
+        case("redirect", "pending", 3..=ENDLESS, "308 Permanent Redirect", "delivered"),
         case("gone", "failed", 1..=1, "410 Gone", "failed"),
         Case {
             address: format!("{}/tls", base.replace("http://", "https://")),

@@ -14,8 +14,7 @@ use crate::key::WaitKey;
 /// How long a service may send requests after a report that was answered.
 pub(crate) const GRANT_TTL: Duration = Duration::from_secs(5);
 
-/// The time for which slots are given to waits that are not due yet. As long as the time between two
-/// reports of a service.
+/// The time between two reports of a service. Waits that are not due get slots only within this time.
 pub(crate) const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A report of a service to the budget object.
@@ -34,6 +33,8 @@ pub(crate) struct Report {
     pub(crate) requested: u32,
     /// The number of requests in flight.
     pub(crate) in_flight: usize,
+    /// The number of requests that were sent without a slot since the last report.
+    pub(crate) without_slot: u32,
     /// The attempts that ended since the last report.
     pub(crate) attempt_stats: AttemptStats,
     /// The number of waits that this service has planned, by urgency.
@@ -50,14 +51,13 @@ pub(crate) struct Report {
 pub(crate) struct Grant {
     /// The slots for the waits that need one.
     pub(crate) slots: SlotRun,
-    /// When a wait comes back that needs a slot and got none.
+    /// The delay after which a wait that needs a slot and got none tries again.
     pub(crate) retry_after: Duration,
     /// The slots that the budget object gave to the first candidates.
     pub(crate) advanced: SlotRun,
     /// The number of requests that the service may have in flight.
     pub(crate) max_in_flight: usize,
-    /// The minimum time between two requests of the service. Slots that were used late do not come all
-    /// at once.
+    /// The minimum time between two requests of the service. It spreads requests whose slots are late.
     pub(crate) min_gap: Duration,
     /// How long no request may be sent, because the cloud asked for a pause.
     pub(crate) blocked_for: Duration,
@@ -67,8 +67,9 @@ pub(crate) struct Grant {
     pub(crate) share: BudgetShare,
     /// Whether the waits together want to send more requests than the budget allows.
     pub(crate) is_budget_spent: bool,
-    /// Whether there are more services than requests that may be in flight, so that services take turns.
-    pub(crate) takes_turns: bool,
+    /// The time in which each service has had a turn, if there are more services than requests that
+    /// may be in flight, so that they take turns.
+    pub(crate) rotation: Option<Duration>,
 }
 
 /// The time at which one request may be sent.

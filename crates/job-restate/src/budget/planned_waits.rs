@@ -7,7 +7,7 @@ use job_poller::budget::UrgencyBucket;
 
 use crate::key::WaitKey;
 
-/// The waits that this service has planned and whose next tick is still to run, the next one first.
+/// The waits that this service has planned and ordered by the time of their next tick.
 ///
 /// It exists only in memory. It counts the waits for the budget, and finds those whose attempt may
 /// be made earlier if a slot would lapse. After a restart it fills with the next ticks.
@@ -50,7 +50,7 @@ impl PlannedWaits {
         }
     }
 
-    /// Removes the waits whose tick another service must have run.
+    /// Removes the waits that are overdue by more than [`LATE_TICK`]. Another service has run their tick.
     pub(crate) fn remove_late(&mut self, now: Timestamp) {
         while let Some(first) = self.waits.first_entry()
             && now.duration_since(first.key().0) > LATE_TICK

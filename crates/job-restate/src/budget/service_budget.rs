@@ -35,12 +35,17 @@ const MAX_SLOT_WAIT: Duration = Duration::from_secs(3);
 /// How long a tick waits for the time of its slot. A wait whose slot is later is sent away until then.
 const MAX_STAY: Duration = Duration::from_secs(1);
 
-/// How long a tick waits until one more request may be in flight, without and with turns. Then its slot
-/// lapses.
+/// How long a tick waits until one more request may be in flight, if services take no turns. Then its
+/// slot lapses.
 const MAX_IN_FLIGHT_WAIT: Duration = Duration::from_secs(1);
-const MAX_TURN_WAIT: Duration = Duration::from_secs(10);
 
-/// When a wait comes back that could not use its slot.
+/// The longest time that a tick waits for the turn of its service.
+const MAX_TURN_WAIT: Duration = Duration::from_secs(20);
+
+/// The time between two reports while services take turns.
+const TURN_REPORT_INTERVAL: Duration = Duration::from_millis(400);
+
+/// The delay after which a wait that could not use its slot tries again.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// The budget of a deployment, for one service.
@@ -67,7 +72,7 @@ impl ServiceBudget {
     ///
     /// # Errors
     ///
-    /// Returns an error if that is not soon.
+    /// Returns an error with the time to come back if no request may be sent within about a second.
     pub(crate) async fn acquire(&self, carried: Option<Slot>) -> Result<SlotGuard<'_>, SentAway> {
         self.state().requested += 1;
         let now = self.clock.now();
@@ -80,8 +85,8 @@ impl ServiceBudget {
             return Err(SentAway::Until(slot));
         }
         self.clock.sleep(until).await;
-        let takes_turns = self.state().grant.is_some_and(|grant| grant.takes_turns);
-        let max_wait = if takes_turns { MAX_TURN_WAIT } else { MAX_IN_FLIGHT_WAIT };
+        let rotation = self.state().grant.and_then(|grant| grant.rotation);
+        let max_wait = rotation.map_or(MAX_IN_FLIGHT_WAIT, |rotation| rotation.min(MAX_TURN_WAIT));
         let started = self.start(slot.generation);
         tokio::select! {
             biased;
@@ -122,7 +127,10 @@ impl ServiceBudget {
 
     /// Records an attempt that was made without a slot, right after one that had a slot.
     pub(crate) fn record_extra(&self, stats: &AttemptStats) {
-        self.record(|state, now| state.record(now, stats, 1));
+        self.record(|state, now| {
+            state.without_slot += 1;
+            state.record(now, stats)
+        });
     }
 
     fn record(&self, record: impl FnOnce(&mut ServiceState, Duration) -> bool) {
@@ -152,15 +160,13 @@ impl ServiceBudget {
         let mut report = self.take_report(false);
         loop {
             match self.report(transport, ingress, &report).await {
-                Ok(takes_turns) => {
+                Ok(interval) => {
                     failed = false;
                     // All services share one budget object; do not overload it with reports.
                     self.clock.sleep(MIN_REPORT_INTERVAL).await;
-                    if !takes_turns {
-                        tokio::select! {
-                            () = self.clock.sleep(REPORT_INTERVAL - MIN_REPORT_INTERVAL) => {}
-                            () = self.urgent_report.notified() => {}
-                        }
+                    tokio::select! {
+                        () = self.clock.sleep(interval - MIN_REPORT_INTERVAL) => {}
+                        () = self.urgent_report.notified() => {}
                     }
                     report = self.take_report(false);
                 }
@@ -168,12 +174,15 @@ impl ServiceBudget {
                     if !failed {
                         tracing::warn!(
                             error,
-                            "cannot reach the budget object; polling pauses in five seconds"
+                            ingress,
+                            "cannot reach the budget object; no request is sent from five seconds on"
                         );
                     }
                     failed = true;
                     self.clock.sleep(REPORT_INTERVAL).await;
-                    // Send the same report again, with the current time.
+                    // Send the same report again, with the current time. The engine may still have it,
+                    // so it asks for no slots.
+                    (report.needed, report.candidates) = (0, Vec::new());
                     (report.reported_at, report.time) = (self.clock.monotonic(), self.clock.now());
                 }
             }
@@ -198,13 +207,13 @@ impl ServiceBudget {
         self.state().take_report(reported_at, time, is_leaving)
     }
 
-    /// Sends a report, and accepts the grant. Returns whether the services take turns.
+    /// Sends a report, and accepts the grant. Returns the time until the next report.
     async fn report(
         &self,
         transport: &dyn Transport,
         ingress: &str,
         report: &Report,
-    ) -> Result<bool, String> {
+    ) -> Result<Duration, String> {
         let posted = post_json(transport, ingress, JobBudget::GRANT_PATH, report);
         let posted = tokio::time::timeout(GRANT_TTL / 2, posted).await;
         let (status, reply) = posted.map_err(|_| {
@@ -215,7 +224,7 @@ impl ServiceBudget {
         }
         let grant: Grant = serde_json::from_slice(&reply).map_err(|error| error.to_string())?;
         self.accept_grant(report.reported_at, report.needed, grant);
-        Ok(grant.takes_turns)
+        Ok(grant.rotation.map_or(REPORT_INTERVAL, |_| TURN_REPORT_INTERVAL))
     }
 
     /// Accepts the grant that answers the report sent at `reported_at`.

@@ -26,6 +26,8 @@ pub(crate) struct SharedBudget {
     /// The time since the budget was created. The reports of the services advance it; of each
     /// service's clock, only the time between two reports counts.
     now: Duration,
+    /// The latest time of a report by the reference clock.
+    last_report: Option<Timestamp>,
 }
 
 /// What is known about a service.
@@ -51,12 +53,19 @@ struct ServiceRecord {
 impl ServiceRecord {
     /// Returns whether the service runs, as far as is known at `now`.
     fn is_present(&self, now: Duration) -> bool {
-        !self.has_left && now.saturating_sub(self.seen_at) <= SILENT_SERVICE_TTL
+        !self.has_left && !self.is_silent(now)
     }
 
-    /// Returns how many requests the service may have in flight until its next report.
+    /// Returns whether the service has sent no report for so long that its requests have ended.
+    fn is_silent(&self, now: Duration) -> bool {
+        now.saturating_sub(self.seen_at) > SILENT_SERVICE_TTL
+    }
+
+    /// Returns how many requests the service may have in flight until its next report, or until it has
+    /// left.
     fn most_in_flight(&self) -> usize {
-        self.max_in_flight.max(self.previous_max_in_flight).max(self.in_flight)
+        let granted = self.max_in_flight.max(self.previous_max_in_flight);
+        if self.has_left { self.in_flight } else { granted.max(self.in_flight) }
     }
 }
 
@@ -78,8 +87,8 @@ pub(crate) struct BudgetStatus {
 /// only reports advance the budget's clock, so the clock may lag.
 const SILENT_SERVICE_TTL: Duration = Duration::from_secs(10);
 
-/// The limits of the time until the last slot. Within them, it is the longest gap between two
-/// attempts of a wait.
+/// The limits of the time ahead for which slots are given. Within them, it is the longest gap between
+/// two attempts of a wait.
 ///
 /// An engine's timer cannot be shortened, so a short period of throttling must not cause a long
 /// delay.
@@ -90,6 +99,12 @@ const REQUEST_RATE_EWMA_WEIGHT: f64 = 0.3;
 
 /// The minimum time between two reports that is assumed for computing a rate, in seconds.
 const MIN_REPORT_INTERVAL_SECS: f64 = 0.2;
+
+/// The demand of a service that has sent no requests yet, as a fraction of the rate of the budget.
+const MIN_DEMAND_FRACTION: f64 = 0.02;
+
+/// By how much the reference clocks of two services may differ.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 
 /// The request rate above which a service takes part in the turns.
 const MIN_ACTIVE_RATE: f64 = 0.05;
@@ -112,6 +127,7 @@ impl SharedBudget {
             longest_gap: Duration::ZERO,
             generation: 0,
             now: Duration::ZERO,
+            last_report: None,
         }
     }
 
@@ -133,6 +149,7 @@ impl SharedBudget {
         let since = report.reported_at.saturating_sub(service.reported_at);
         let since = if since > GRANT_TTL { Duration::ZERO } else { since };
         self.now = self.now.max(service.seen_at.saturating_add(since));
+        self.skip_silence(report.time);
         (service.reported_at, service.seen_at) = (report.reported_at, self.now);
         if report.number > service.number {
             self.record(&mut service, report, since);
@@ -144,7 +161,9 @@ impl SharedBudget {
         service.previous_max_in_flight = service.max_in_flight;
         service.max_in_flight = if report.is_leaving { 0 } else { max_in_flight };
         self.services.insert(report.service, service);
-        let takes_turns = self.active_services().count() > self.budget.max_in_flight();
+        let (services, total) = (self.active_services().count(), self.budget.max_in_flight());
+        let turns = services.div_ceil(total) as u64 + 1;
+        let rotation = (services > total).then(|| Duration::from_secs(turns * TURN_SECS));
         let share = self.budget.share(self.budget.waiters());
         let [shortest, longest] = QUEUE_LIMITS;
         let limit = share.max_gap.clamp(shortest, longest);
@@ -168,8 +187,18 @@ impl SharedBudget {
             generation: self.generation,
             share,
             is_budget_spent,
-            takes_turns,
+            rotation,
         }
+    }
+
+    /// Advances the clock by a time in which no service reported.
+    fn skip_silence(&mut self, time: Timestamp) {
+        let last = self.last_report.unwrap_or(time);
+        let silence: Duration = time.duration_since(last).try_into().unwrap_or_default();
+        if silence > GRANT_TTL {
+            self.now = self.now.saturating_add(silence - CLOCK_TOLERANCE);
+        }
+        self.last_report = Some(last.max(time));
     }
 
     fn record(&mut self, service: &mut ServiceRecord, report: &Report, since: Duration) {
@@ -186,8 +215,9 @@ impl SharedBudget {
             return;
         }
         let extra = mem::take(&mut stats.extra_requests);
-        let next = self.next_free_slot.max(self.now);
-        self.next_free_slot = next.saturating_add(self.gap().saturating_mul(extra));
+        let (next, without_slot) = (self.next_free_slot.max(self.now), report.without_slot);
+        let shift = self.gap().saturating_mul(extra.saturating_add(without_slot));
+        self.next_free_slot = next.saturating_add(shift);
         self.budget.count_toward_quotas(self.now, stats.attempts.saturating_add(extra));
         self.budget.record(self.now, &stats);
         let is_slower = stats.throttled || stats.stated_quotas.iter().next().is_some();
@@ -201,8 +231,9 @@ impl SharedBudget {
     fn withdraw_slots(&mut self, time: Duration) {
         if self.next_free_slot > time {
             self.generation = self.generation.wrapping_add(1);
-            (self.next_free_slot, self.longest_gap) = (time, Duration::ZERO);
+            self.next_free_slot = time;
         }
+        self.longest_gap = Duration::ZERO;
     }
 
     fn count(&mut self, counts: &[(UrgencyBucket, u32)], sign: i64) {
@@ -211,8 +242,8 @@ impl SharedBudget {
         }
     }
 
-    /// Removes the services that have sent no report for long. Their waits count until each would
-    /// have had its next attempt, which another service makes and counts.
+    /// Removes the services that have sent no report for long. Their waits stay counted for one longest
+    /// gap, because other services count each wait from its next attempt.
     fn forget_silent_services(&mut self) {
         let now = self.now;
         let [shortest, longest] = QUEUE_LIMITS;
@@ -224,7 +255,7 @@ impl SharedBudget {
         }
     }
 
-    /// Returns the other services that want to send requests.
+    /// Returns the services that send requests. A service that is being updated is not among them.
     fn active_services(&self) -> impl Iterator<Item = (&u64, &ServiceRecord)> {
         let is_active = |service: &ServiceRecord| {
             service.is_present(self.now) && service.request_rate >= MIN_ACTIVE_RATE
@@ -236,8 +267,8 @@ impl SharedBudget {
     /// limited to what the other services have left. Also returns the part as a fraction.
     fn part(&self, id: u64, service: &ServiceRecord) -> (usize, f64) {
         let total = self.budget.max_in_flight();
-        let present = self.services.values().filter(|other| other.is_present(self.now));
-        let used = present.map(ServiceRecord::most_in_flight).sum();
+        let others = self.services.values().filter(|other| !other.is_silent(self.now));
+        let used = others.map(ServiceRecord::most_in_flight).sum();
         let free = total.saturating_sub(used);
         let count = self.active_services().count() + 1;
         let (part, fraction) = if count > total {
@@ -245,10 +276,16 @@ impl SharedBudget {
             let first = self.now.as_secs() / TURN_SECS * total as u64 % count as u64;
             (usize::from((before + count - first as usize) % count < total), 1.0 / total as f64)
         } else {
-            let demand = |service: &ServiceRecord| service.request_rate + 1.0;
-            let others: f64 = self.active_services().map(|(_, other)| demand(other)).sum();
-            let fraction = demand(service) / (demand(service) + others);
-            (((total as f64 * fraction).round() as usize).max(1), fraction)
+            let least = self.budget.current_rate() * MIN_DEMAND_FRACTION;
+            let demand = |service: &ServiceRecord| service.request_rate + least;
+            let sum = |sum, (_, other): (&u64, &ServiceRecord)| sum + demand(other);
+            let before = self.active_services().filter(|(other, _)| **other < id).fold(0.0, sum);
+            let all = self.active_services().fold(demand(service), sum);
+            // Each service gets one. The sum of all parts is the total.
+            let spare = (total - count) as f64;
+            let until = |demand: f64| (spare * demand / all) as usize;
+            let part = 1 + until(before + demand(service)) - until(before);
+            (part, demand(service) / all)
         };
         (part.min(free), fraction)
     }
@@ -257,6 +294,9 @@ impl SharedBudget {
     /// time of the report by the reference clock.
     fn take_slots(&mut self, time: Timestamp, wanted: u32, limit: Duration) -> SlotRun {
         let gap = self.gap();
+        if self.next_free_slot <= self.now {
+            self.longest_gap = Duration::ZERO;
+        }
         let first = self.next_free_slot.max(self.now).max(self.budget.next_slot());
         let room = (self.now + limit).checked_sub(first);
         let room = room.map_or(0.0, |room| room.div_duration_f64(gap).floor() + 1.0);

@@ -198,10 +198,14 @@ impl Deployment {
         let wait =
             JobWait { client, clock, schedule, policy, notifier, retention, budget, metrics };
         let shared = JobBudget::new(per_second, max_in_flight);
+        // A lost report does no harm, but one that fails for ever would block all others.
+        let budget_options = service_options()
+            .retry_policy_max_attempts(MAX_REPORT_ATTEMPTS)
+            .retry_policy_kill_on_max_attempts();
         let delivery_options = service_options().idempotency_retention(NOTIFICATION_DEDUP_PERIOD);
         builder
             .bind(wait.into_service_definition().options(service_options()))
-            .bind(shared.into_service_definition().options(service_options()))
+            .bind(shared.into_service_definition().options(budget_options))
             .bind(delivery.into_service_definition().options(delivery_options))
     }
 
@@ -212,7 +216,8 @@ impl Deployment {
     ///
     /// - `/health` returns 200 while the process runs;
     /// - `/ready` returns 200 while the service may send requests and its clock is right within 5 s,
-    ///   and otherwise 503 with the reason;
+    ///   and otherwise 503 with the reason. Use it for alerts, and `/health` for readiness probes,
+    ///   because the engine must reach the service before the service is ready;
     /// - `/metrics` returns the Prometheus metrics of this process.
     ///
     /// To stop, the service leaves the budget to the others and gives calls in progress up to ten seconds to
@@ -302,6 +307,9 @@ async fn run_watchdog(watchdog: Option<Watchdog>) -> Infallible {
         None => pending().await,
     }
 }
+
+/// How often the engine tries to run a report to the budget object.
+const MAX_REPORT_ATTEMPTS: u64 = 10;
 
 /// How long the engine recognizes a repeated request to deliver a notification.
 const NOTIFICATION_DEDUP_PERIOD: Duration = Duration::from_secs(7 * 24 * 3600);

@@ -29,8 +29,8 @@ use crate::{
 /// A placeholder in steps of the machine that follow no attempt.
 const NO_SHARE: BudgetShare = BudgetShare::new(Duration::ZERO, Duration::MAX);
 
-/// How long a tick waits until it is due. Ticks come early if the clock of the service that planned them
-/// is ahead.
+/// How long a tick that comes early waits, at most. Then it is planned again. Ticks come early if the
+/// clock of the service that planned them is ahead.
 const MAX_EARLY_PAUSE: Duration = Duration::from_secs(30);
 
 /// What to do after the attempts of a tick.
@@ -60,12 +60,13 @@ impl JobWait {
             let early: Duration = early;
             self.clock.sleep(early.min(MAX_EARLY_PAUSE)).await;
         }
-        let mut waiting = before.clone();
         let mut now = self.clock.now();
-        waiting.earliest = None;
+        let mut before = before.clone();
         if is_advanced {
-            waiting.advance(now);
+            before.advance(now);
         }
+        let before = &before;
+        let mut waiting = ActiveWait { earliest: None, ..before.clone() };
         let (mut events, mut action) = waiting.step(&*self.schedule, NO_SHARE, now, Input::Wake);
         let mut share = None;
         let next = loop {

@@ -14,8 +14,7 @@ use crate::{
     key::WaitKey,
 };
 
-/// The number of requests that need not keep [`Grant::min_gap`] after a pause, because ticks come
-/// unevenly. A pause between two turns allows no such requests.
+/// How many requests may be sent without a gap after a pause, except a pause between two turns.
 const BURST: u32 = 4;
 
 /// How late a wait may use its slot. The clocks of two services may differ by a second, and engines
@@ -51,10 +50,12 @@ pub(super) struct ServiceState {
     expires_at: Duration,
     /// Requests are blocked until this time (Retry-After).
     blocked_until: Duration,
-    /// When the next request may be sent, so that waits that come late do not come all at once.
+    /// When the next request may be sent. It spreads requests whose slots are late.
     next_start: Duration,
     in_flight: usize,
     pub(super) requested: u32,
+    /// The number of requests without a slot since the last report.
+    pub(super) without_slot: u32,
     attempt_stats: AttemptStats,
     /// The ticks that need a slot, the longest waiting first.
     pub(super) needs: VecDeque<oneshot::Sender<Result<Slot, SentAway>>>,
@@ -85,6 +86,7 @@ impl ServiceState {
             next_start: Duration::ZERO,
             in_flight: 0,
             requested: 0,
+            without_slot: 0,
             attempt_stats: AttemptStats::default(),
             needs: VecDeque::new(),
             planned: PlannedWaits::default(),
@@ -112,7 +114,7 @@ impl ServiceState {
         if self.next_start > now {
             return Start::In(self.next_start - now);
         }
-        let burst = grant.min_gap * if grant.takes_turns { 1 } else { BURST };
+        let burst = grant.min_gap * if grant.rotation.is_some() { 1 } else { BURST };
         self.next_start = self.next_start.max(now.saturating_sub(burst)) + grant.min_gap;
         self.in_flight += 1;
         Start::Now(grant.share)
@@ -122,12 +124,11 @@ impl ServiceState {
     /// it at once, because it affects the other services.
     pub(super) fn complete(&mut self, now: Duration, stats: Option<&AttemptStats>) -> bool {
         self.in_flight = self.in_flight.saturating_sub(1);
-        stats.is_some_and(|stats| self.record(now, stats, 0))
+        stats.is_some_and(|stats| self.record(now, stats))
     }
 
-    /// Records an attempt and `requests` more requests. Returns the same as
-    /// [`complete`](Self::complete).
-    pub(super) fn record(&mut self, now: Duration, stats: &AttemptStats, requests: u32) -> bool {
+    /// Records an attempt. Returns the same as [`complete`](Self::complete).
+    pub(super) fn record(&mut self, now: Duration, stats: &AttemptStats) -> bool {
         let pause = stats.retry_after.min(MAX_BLOCK_DURATION);
         self.blocked_until = self.blocked_until.max(now + pause);
         if stats.stated_quotas.iter().next().is_some() {
@@ -135,7 +136,6 @@ impl ServiceState {
             self.blocked_until = self.blocked_until.max(now + STATED_QUOTA_PAUSE);
         }
         self.attempt_stats = self.attempt_stats.merge(*stats);
-        self.attempt_stats.extra_requests += requests;
         stats.throttled || stats.retry_after > Duration::ZERO
     }
 
@@ -150,7 +150,7 @@ impl ServiceState {
         self.needs.retain(|need| !need.is_closed());
         self.planned.remove_late(time);
         let most = match self.grant {
-            Some(grant) if grant.is_budget_spent => {
+            Some(grant) if grant.is_budget_spent && !is_leaving => {
                 let slots = REPORT_INTERVAL.div_duration_f64(grant.slots.gap).ceil();
                 (slots as usize).min(MAX_CANDIDATES)
             }
@@ -166,6 +166,7 @@ impl ServiceState {
             time,
             needed: self.needs.len().try_into().unwrap_or(u32::MAX),
             requested: mem::take(&mut self.requested),
+            without_slot: mem::take(&mut self.without_slot),
             in_flight: self.in_flight,
             attempt_stats: mem::take(&mut self.attempt_stats),
             counts: self.planned.counts(),
@@ -191,6 +192,7 @@ impl ServiceState {
         for (due, key, _) in self.candidates.drain(..).take(grant.advanced.count as usize) {
             self.planned.remove(due, &key);
         }
+        self.next_start = self.next_start.min(now + grant.min_gap);
         self.grant = Some(grant);
         // Count from the report, so that the grant expires here no later than at the budget object.
         self.expires_at = reported_at + GRANT_TTL;
@@ -199,12 +201,15 @@ impl ServiceState {
 
     /// Returns why no request may be sent at `now`, or `None` if requests may be sent.
     pub(super) fn obstacle(&self, now: Duration) -> Option<&'static str> {
-        if self.grant.is_none() || now >= self.expires_at {
-            Some("no grant from the budget object: cannot reach the engine's ingress")
-        } else if self.blocked_until > now {
-            Some("the service of the jobs asked for a pause (Retry-After)")
-        } else {
-            None
+        match self.grant.filter(|_| now < self.expires_at) {
+            None => Some("no grant from the budget object: cannot reach the engine's ingress"),
+            Some(_) if self.blocked_until > now => Some(
+                "the service of the jobs asked for a pause (Retry-After), or its quota is used up",
+            ),
+            Some(Grant { max_in_flight: 0, rotation: None, .. }) => {
+                Some("other services use all requests that may be in flight")
+            }
+            Some(_) => None,
         }
     }
 }

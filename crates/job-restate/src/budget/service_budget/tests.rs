@@ -314,7 +314,7 @@ async fn a_slot_is_used_at_its_time_by_any_service() {
         generation: 3,
         share: BudgetShare::new(Duration::ZERO, Duration::MAX),
         is_budget_spent: false,
-        takes_turns: false,
+        rotation: None,
     };
     budget.accept_grant(clock.monotonic(), 0, grant);
     // In milliseconds from now: the time of the slot, its generation, and when the request is sent, in

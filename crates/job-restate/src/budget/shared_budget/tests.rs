@@ -20,6 +20,7 @@ fn report(service: u64, number: u64, seconds: f64, requested: u32) -> Report {
         time: START + reported_at,
         needed: requested,
         requested,
+        without_slot: 0,
         in_flight: 0,
         attempt_stats: AttemptStats::default(),
         counts: Vec::new(),
@@ -193,6 +194,44 @@ fn requests_in_flight_are_divided_by_demand() {
         assert!(second > 15 || last == 0, "{last} at {second}");
     }
     assert_eq!(last, 20);
+}
+
+#[test]
+fn each_service_gets_a_part_of_the_requests_in_flight() {
+    // The rate of each service, and the requests that may be in flight.
+    let rows: [(&[u32], usize); 8] = [
+        (&[50; 2], 2),
+        (&[50; 3], 20),
+        (&[50; 8], 20),
+        (&[50; 11], 20),
+        (&[50; 13], 20),
+        (&[50; 8], 12),
+        (&[50, 5], 2),
+        (&[50, 5, 5], 20),
+    ];
+    for (rates, total) in rows {
+        let mut budget = SharedBudget::new(100.0, total);
+        let mut parts = vec![0; rates.len()];
+        for second in 1..60_u32 {
+            for (service, (requested, part)) in (1..).zip(rates.iter().zip(&mut parts)) {
+                let report = report(service, second.into(), second.into(), *requested);
+                *part = budget.grant(&report).max_in_flight;
+            }
+        }
+        assert!(parts.iter().all(|part| *part > 0), "{rates:?} of {total}: {parts:?}");
+        assert_eq!(parts.iter().sum::<usize>(), total, "{rates:?}: {parts:?}");
+        assert!(parts.is_sorted_by(|a, b| a >= b || rates[0] == rates[1]), "{rates:?}: {parts:?}");
+    }
+}
+
+#[test]
+fn an_outage_of_all_services_passes_like_other_time() {
+    let mut budget = SharedBudget::new(10.0, 20);
+    assert_eq!(budget.grant(&report(1, 1, 0.0, 600)).slots.count, 600);
+    // Another service begins ten minutes later.
+    let grant =
+        budget.grant(&Report { time: START + Duration::from_secs(600), ..report(2, 1, 7.0, 1) });
+    assert_eq!(times(grant.slots), [600.0]);
 }
 
 proptest! {

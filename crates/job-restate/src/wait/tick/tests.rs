@@ -133,7 +133,7 @@ impl TestBed {
             generation: 0,
             share: NO_SHARE,
             is_budget_spent: false,
-            takes_turns: false,
+            rotation: None,
         };
         // It does not expire during an early tick.
         let reported_at = self.clock.monotonic() + MAX_EARLY_PAUSE;
