@@ -38,7 +38,7 @@ pub(crate) async fn two_services(programs: &Programs, bounds: &mut Bounds) -> an
     let after = bed.attempts().await?;
     let least = before.iter().zip(&after).map(|(before, after)| after - before);
     let least = least.fold(f64::MAX, f64::min) / f64::from(measured.requests());
-    bounds.check("fraction of the requests that a service made, the lowest", least, 0.1..=0.5);
+    bounds.check("fraction of the requests that a service made, the lowest", least, 0.1..=0.55);
     measured.check_cost(bounds);
     bed.print_sizes();
     Ok(())

@@ -14,8 +14,12 @@ use crate::key::WaitKey;
 /// How long a service may send requests after a report that was answered.
 pub(crate) const GRANT_TTL: Duration = Duration::from_secs(5);
 
-/// The time between two reports of a service. Waits that are not due get slots only within this time.
+/// The time between two reports of a service, without the time that a report takes.
 pub(crate) const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Waits that are not due get slots only within this time, which is longer than from one report to the
+/// next.
+pub(crate) const ADVANCE_TIME: Duration = Duration::from_millis(1250);
 
 /// A report of a service to the budget object.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

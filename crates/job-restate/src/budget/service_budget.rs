@@ -20,7 +20,7 @@ use tokio::sync::{Notify, oneshot};
 use self::state::{ServiceState, Start};
 use super::{
     JobBudget,
-    message::{GRANT_TTL, Grant, REPORT_INTERVAL, Report, Slot},
+    message::{ADVANCE_TIME, GRANT_TTL, Grant, REPORT_INTERVAL, Report, Slot},
     planned_waits::PlannedWait,
 };
 use crate::{engine::post_json, key::WaitKey};
@@ -33,7 +33,9 @@ const MIN_REPORT_INTERVAL: Duration = Duration::from_millis(200);
 const MAX_SLOT_WAIT: Duration = Duration::from_secs(3);
 
 /// How long a tick waits for the time of its slot. A wait whose slot is later is sent away until then.
-const MAX_STAY: Duration = Duration::from_secs(1);
+const MAX_STAY: Duration = Duration::from_millis(1500);
+
+const _: () = assert!(MAX_STAY.as_millis() > ADVANCE_TIME.as_millis());
 
 /// How long a tick waits until one more request may be in flight, if services take no turns. Then its
 /// slot lapses.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use job_poller::budget::{Budget, UrgencyBucket};
 use serde::{Deserialize, Serialize};
 
-use super::message::{GRANT_TTL, Grant, REPORT_INTERVAL, Report, SlotRun};
+use super::message::{ADVANCE_TIME, GRANT_TTL, Grant, Report, SlotRun};
 
 /// The request budget of a deployment. The budget object stores it.
 ///
@@ -176,7 +176,7 @@ impl SharedBudget {
         let is_budget_spent = self.budget.is_binding();
         let may_advance = is_budget_spent && self.budget.throttled_until() <= self.now;
         let candidates = if may_advance { report.candidates.len() as u32 } else { 0 };
-        let advanced = self.take_slots(report.time, candidates, REPORT_INTERVAL);
+        let advanced = self.take_slots(report.time, candidates, ADVANCE_TIME);
         Grant {
             slots,
             retry_after: limit,

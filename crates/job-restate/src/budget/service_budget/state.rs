@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     budget::{
-        message::{GRANT_TTL, Grant, REPORT_INTERVAL, Report, Slot},
+        message::{ADVANCE_TIME, GRANT_TTL, Grant, REPORT_INTERVAL, Report, Slot},
         planned_waits::PlannedWaits,
     },
     key::WaitKey,
@@ -151,7 +151,7 @@ impl ServiceState {
         self.planned.remove_late(time);
         let most = match self.grant {
             Some(grant) if grant.is_budget_spent && !is_leaving => {
-                let slots = REPORT_INTERVAL.div_duration_f64(grant.slots.gap).ceil();
+                let slots = ADVANCE_TIME.div_duration_f64(grant.slots.gap).ceil();
                 (slots as usize).min(MAX_CANDIDATES)
             }
             _ => 0,

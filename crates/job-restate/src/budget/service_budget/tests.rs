@@ -239,7 +239,7 @@ async fn services_use_exactly_the_budget_together() {
         let end = load.seconds as f64;
         let (least, most) = counts.windows(40.0, end);
         assert!(most as f64 <= whole * 1.05 + 1.0, "{most} of {whole}: {load:?}");
-        assert!(least as f64 >= whole * 0.95 - 1.0, "{least} of {whole}: {load:?}");
+        assert!(least as f64 >= whole * 0.97 - 1.0, "{least} of {whole}: {load:?}");
         assert!(counts.most_in_flight <= load.max_in_flight, "{load:?}");
         let round_robin = load.waits as f64 / load.per_second;
         let gap = counts.longest_gap(end);
@@ -248,7 +248,7 @@ async fn services_use_exactly_the_budget_together() {
         let fewest = counts.by_service.iter().min().unwrap();
         assert!(*fewest > 10, "{:?}: {load:?}", counts.by_service);
         let ticks = counts.ticks as f64 / counts.requests.len() as f64;
-        assert!(ticks < 1.8, "{ticks} ticks for a request: {load:?}");
+        assert!(ticks < 1.6, "{ticks} ticks for a request: {load:?}");
     }
 }
 
@@ -323,7 +323,7 @@ async fn a_slot_is_used_at_its_time_by_any_service() {
         (0, 3, Ok(0)),
         (600, 3, Ok(6)),
         (-1_900, 3, Ok(0)),
-        (1_100, 3, Err(SentAway::Until(Slot { at: Timestamp::UNIX_EPOCH, generation: 3 }))),
+        (1_600, 3, Err(SentAway::Until(Slot { at: Timestamp::UNIX_EPOCH, generation: 3 }))),
         (-2_100, 3, Err(SentAway::For(MAX_SLOT_WAIT))),
         (0, 2, Err(SentAway::For(MAX_SLOT_WAIT))),
     ];

@@ -139,8 +139,8 @@ fn waits_are_advanced_only_if_the_budget_is_spent_and_nothing_is_throttled() {
     };
     let nothing = AttemptStats::default();
     assert_eq!(advanced(1, 0.0, 0, 5, nothing), 0, "the budget is not spent");
-    assert_eq!(advanced(2, 1.0, 0, 500, nothing), 11, "the slots of the next second");
-    assert_eq!(advanced(3, 1.5, 0, 500, nothing), 5, "those that are left of it");
+    assert_eq!(advanced(2, 1.0, 0, 500, nothing), 13, "the slots until after the next report");
+    assert_eq!(advanced(3, 1.5, 0, 500, nothing), 5, "those that are left of them");
     assert_eq!(advanced(4, 2.5, 7, 500, nothing), 3, "waits that are due come first");
     assert_eq!(advanced(5, 3.5, 0, 500, throttled(Duration::ZERO)), 0);
     assert_eq!(advanced(6, 4.5, 0, 500, nothing), 0, "the rate has not recovered");
