@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use job_model::HumanDuration;
 use job_poller::{budget::AttemptStats, schedule::BudgetShare};
 use job_transport::{clock::Clock, transport::Transport};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 
 use self::state::{ServiceState, Start};
 use super::{
@@ -31,6 +31,10 @@ const MIN_REPORT_INTERVAL: Duration = Duration::from_millis(200);
 /// How long a tick waits for a slot. If the budget object has not answered by then, the wait comes back
 /// later.
 const MAX_SLOT_WAIT: Duration = Duration::from_secs(3);
+
+/// The maximum number of ticks that wait in a service. The engine runs only some hundred calls at the
+/// same time, and those of the budget object must be among them.
+const MAX_WAITING_TICKS: usize = 100;
 
 /// How long a tick waits for the time of its slot. A wait whose slot is later is sent away until then.
 const MAX_STAY: Duration = Duration::from_millis(1500);
@@ -57,13 +61,16 @@ pub(crate) struct ServiceBudget {
     urgent_report: Notify,
     /// Notifies the ticks that wait until one more request may be in flight.
     may_start: Notify,
+    /// Limits the number of ticks that wait for anything.
+    waiting: Semaphore,
     clock: Arc<dyn Clock>,
 }
 
 impl ServiceBudget {
     pub(crate) fn new(service: u64, clock: Arc<dyn Clock>) -> Self {
         let state = Mutex::new(ServiceState::new(service));
-        Self { state, urgent_report: Notify::new(), may_start: Notify::new(), clock }
+        let waiting = Semaphore::new(MAX_WAITING_TICKS);
+        Self { state, urgent_report: Notify::new(), may_start: Notify::new(), waiting, clock }
     }
 
     fn state(&self) -> MutexGuard<'_, ServiceState> {
@@ -77,13 +84,15 @@ impl ServiceBudget {
     /// Returns an error with the time to come back if no request may be sent within about a second.
     pub(crate) async fn acquire(&self, carried: Option<Slot>) -> Result<SlotGuard<'_>, SentAway> {
         self.state().requested += 1;
+        let may_wait = self.waiting.try_acquire();
         let now = self.clock.now();
         let slot = match carried.filter(|slot| self.state().is_valid(*slot, now)) {
             Some(slot) => slot,
-            None => self.request_slot().await?,
+            None if may_wait.is_ok() => self.request_slot().await?,
+            None => return Err(self.send_away()),
         };
         let until = slot.at.duration_since(self.clock.now()).try_into().unwrap_or_default();
-        if until > MAX_STAY {
+        if until > if may_wait.is_ok() { MAX_STAY } else { Duration::ZERO } {
             return Err(SentAway::Until(slot));
         }
         self.clock.sleep(until).await;
@@ -102,12 +111,16 @@ impl ServiceBudget {
         let (sender, slot) = oneshot::channel();
         self.state().needs.push_back(sender);
         self.urgent_report.notify_one();
-        let too_late = Err(SentAway::For(MAX_SLOT_WAIT));
         tokio::select! {
             biased;
-            slot = slot => slot.unwrap_or(too_late),
-            () = self.clock.sleep(MAX_SLOT_WAIT) => too_late,
+            slot = slot => slot.unwrap_or_else(|_| Err(self.send_away())),
+            () = self.clock.sleep(MAX_SLOT_WAIT) => Err(self.send_away()),
         }
+    }
+
+    fn send_away(&self) -> SentAway {
+        let now = self.clock.monotonic();
+        self.state().send_away(now, now + MAX_SLOT_WAIT)
     }
 
     /// Waits until one more request may be in flight.

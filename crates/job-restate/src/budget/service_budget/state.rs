@@ -28,6 +28,9 @@ const STATED_QUOTA_PAUSE: Duration = Duration::from_secs(1);
 /// The longest time for which a Retry-After blocks requests.
 const MAX_BLOCK_DURATION: Duration = Duration::from_secs(5 * 60);
 
+/// The time between two waits that come back, if the rate of the budget is not known yet.
+const DEFAULT_GAP: Duration = Duration::from_millis(10);
+
 /// The maximum number of candidates in a report.
 const MAX_CANDIDATES: usize = 200;
 
@@ -50,6 +53,8 @@ pub(super) struct ServiceState {
     expires_at: Duration,
     /// Requests are blocked until this time (Retry-After).
     blocked_until: Duration,
+    /// When the next wait comes back that is sent away without a slot.
+    next_return: Duration,
     /// When the next request may be sent. It spreads requests whose slots are late.
     next_start: Duration,
     in_flight: usize,
@@ -83,6 +88,7 @@ impl ServiceState {
             grant: None,
             expires_at: Duration::ZERO,
             blocked_until: Duration::ZERO,
+            next_return: Duration::ZERO,
             next_start: Duration::ZERO,
             in_flight: 0,
             requested: 0,
@@ -118,6 +124,15 @@ impl ServiceState {
         self.next_start = self.next_start.max(now.saturating_sub(burst)) + grant.min_gap;
         self.in_flight += 1;
         Start::Now(grant.share)
+    }
+
+    /// Sends a wait away without a slot. It comes back after `earliest`, and such waits come one by one,
+    /// as far apart as slots.
+    pub(super) fn send_away(&mut self, now: Duration, earliest: Duration) -> SentAway {
+        let gap = self.grant.map_or(DEFAULT_GAP, |grant| grant.slots.gap);
+        let at = self.next_return.max(earliest);
+        self.next_return = at + gap;
+        SentAway::For(at.saturating_sub(now))
     }
 
     /// Frees a slot and records its attempt; `None` if no attempt was made. Returns whether to report
@@ -185,7 +200,8 @@ impl ServiceState {
         let mut slots = grant.slots.slots();
         for _ in 0..needed {
             let Some(need) = self.needs.pop_front() else { break };
-            let slot = slots.next().ok_or(SentAway::For(grant.retry_after));
+            let slot = slots.next();
+            let slot = slot.ok_or_else(|| self.send_away(now, now + grant.retry_after));
             // The tick may have given up.
             let _ = need.send(slot);
         }
