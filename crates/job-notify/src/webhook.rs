@@ -96,8 +96,8 @@ const MAX_REPLY_LEN: usize = 64 << 10;
 impl Webhook {
     /// Creates a notifier that signs each notification with all of `keys`.
     ///
-    /// Use two keys while receivers change from an old key to a new one. All receivers are rejected
-    /// if there is no key, and until [`allow`](Self::allow) is called.
+    /// Use two keys while receivers change from an old key to a new one. Without a key, or without
+    /// receivers that [`allow`](Self::allow) permits, every receiver is rejected.
     ///
     /// The connector, the timeouts and the size limit of `transport` are replaced.
     #[must_use]

@@ -317,9 +317,10 @@ impl Machine {
         self.next_attempt_at.get()
     }
 
-    /// Moves the next attempt to this time since the wait began, if it is planned for later.
+    /// Makes the next attempt due at `elapsed`, unless it is due earlier.
     ///
-    /// For a driver with a shared [`Budget`](crate::budget::Budget), if a request would stay unused.
+    /// `elapsed` is the time since the wait began. A driver with a shared
+    /// [`Budget`](crate::budget::Budget) calls this if a request would stay unused.
     pub fn advance_attempt(&mut self, elapsed: Duration) {
         self.next_attempt_at = self.next_attempt_at.min(elapsed.into());
     }

@@ -1,28 +1,32 @@
 //! Sends requests to the engine.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{
-    HeaderValue, Method, Request, StatusCode,
+    HeaderValue, Method, Request, Response, StatusCode,
     header::{ACCEPT, CONTENT_TYPE, DATE},
 };
 use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
-use job_transport::transport::{AllowHttp, Transport, display_chain};
+use job_model::HumanDuration;
+use job_transport::{
+    clock::Clock,
+    transport::{AllowHttp, Transport, display_chain},
+};
 use serde::Serialize;
 
 /// Returns the engine's time (`Date`) in a reply of its ingress.
 ///
 /// # Errors
 ///
-/// Returns an error if there is no reply, or if it has no such header.
+/// Returns an error if the engine does not reply, or if its reply has no valid `Date`.
 pub(crate) async fn engine_time(
     transport: &dyn Transport,
     ingress: &str,
 ) -> Result<Timestamp, String> {
-    let mut request = Request::get(format!("{}/restate/health", ingress.trim_end_matches('/')))
-        .body(Bytes::new())
-        .map_err(|error| error.to_string())?;
-    request.extensions_mut().insert(AllowHttp::new());
-    let reply = transport.send(request).await.map_err(|error| display_chain(&error))?;
+    let uri = format!("{}/restate/health", ingress.trim_end_matches('/'));
+    let request = Request::get(uri).body(Bytes::new()).map_err(|error| error.to_string())?;
+    let reply = send(transport, request).await?;
     let date = reply.headers().get(DATE).and_then(|date| date.to_str().ok());
     let date = date.ok_or("the engine's reply has no Date header")?;
     DateTimeParser::new().parse_timestamp(date).map_err(|error| error.to_string())
@@ -32,7 +36,7 @@ pub(crate) async fn engine_time(
 ///
 /// # Errors
 ///
-/// Returns an error if there is no reply. A reply with an error status is not an error here.
+/// Returns an error if the engine does not reply. An error status is returned as the status.
 pub(crate) async fn post_json(
     transport: &dyn Transport,
     base: &str,
@@ -48,7 +52,7 @@ pub(crate) async fn post_json(
 ///
 /// # Errors
 ///
-/// Returns an error if there is no reply. A reply with an error status is not an error here.
+/// Returns an error if the engine does not reply. An error status is returned as the status.
 pub(crate) async fn post(
     transport: &dyn Transport,
     base: &str,
@@ -66,8 +70,43 @@ pub(crate) async fn post(
         let json = HeaderValue::from_static("application/json");
         request.headers_mut().insert(CONTENT_TYPE, json);
     }
+    let reply = send(transport, request).await?;
+    Ok((reply.status(), reply.into_body()))
+}
+
+async fn send(
+    transport: &dyn Transport,
+    mut request: Request<Bytes>,
+) -> Result<Response<Bytes>, String> {
     // Allow plain http: these requests contain no secrets, and an engine may have no certificate.
     request.extensions_mut().insert(AllowHttp::new());
-    let reply = transport.send(request).await.map_err(|error| display_chain(&error))?;
-    Ok((reply.status(), reply.into_body()))
+    transport.send(request).await.map_err(|error| display_chain(&error))
+}
+
+/// The maximum length of a body in an error message, in bytes.
+const MAX_SHOWN_BYTES: usize = 300;
+
+/// Returns the body of a reply to a request that was posted.
+///
+/// # Errors
+///
+/// Returns an error if the engine does not reply within `timeout`, or if the status of its reply is
+/// not a success. Then the error contains the beginning of the body.
+pub(crate) async fn success(
+    clock: &dyn Clock,
+    timeout: Duration,
+    posted: impl Future<Output = Result<(StatusCode, Bytes), String>>,
+) -> Result<Bytes, String> {
+    let (status, body) = tokio::select! {
+        biased;
+        reply = posted => reply?,
+        () = clock.sleep(timeout) => {
+            return Err(format!("the engine did not answer within {}", HumanDuration(timeout)));
+        }
+    };
+    if status.is_success() {
+        return Ok(body);
+    }
+    let shown = String::from_utf8_lossy(&body[..body.len().min(MAX_SHOWN_BYTES)]);
+    Err(format!("the engine answered {status}: {shown}"))
 }

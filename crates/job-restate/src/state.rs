@@ -133,7 +133,32 @@ impl Receiver {
     }
 }
 
+/// What a tick does.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum TickTask {
+    /// It makes an attempt.
+    Attempt(Box<ActiveWait>),
+    /// It deletes the state of a finished wait.
+    Delete,
+    Nothing,
+}
+
 impl WaitState {
+    /// Returns what the tick with this number does. An advanced tick comes before it is due.
+    ///
+    /// Only the planned tick has an effect, and only the one that comes when it is due deletes a
+    /// result.
+    pub(crate) fn tick_task(self, number: u64, is_advanced: bool) -> TickTask {
+        match self {
+            state if state.tick() != number => TickTask::Nothing,
+            Self::Waiting(waiting) if !is_advanced || waiting.earliest.is_some() => {
+                TickTask::Attempt(waiting)
+            }
+            Self::Finished(_) if !is_advanced => TickTask::Delete,
+            Self::Waiting(_) | Self::Finished(_) => TickTask::Nothing,
+        }
+    }
+
     /// Returns the number of the next tick.
     pub(crate) const fn tick(&self) -> u64 {
         match self {

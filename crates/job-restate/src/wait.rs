@@ -7,6 +7,7 @@
 //! `wait` and `notify` are two services that call each other: `wait` requests the delivery of
 //! notifications, and `notify` reports the result of each delivery back.
 
+mod watch_request;
 mod tick;
 
 use std::{sync::Arc, time::Duration};
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+use self::watch_request::{WatchEffect, check_conflict, parse_request};
 use crate::{
     budget::{ServiceBudget, Slot},
     key::{WaitKey, WaitKeyError},
@@ -29,7 +31,7 @@ use crate::{
     notify::{DeliveryRequest, JobNotifierClient},
     reference_clock::ReferenceClock,
     request::WatchRequest,
-    state::{ActiveWait, FinishedWait, TickResult, WaitState, add_receiver},
+    state::{ActiveWait, FinishedWait, TickResult, TickTask, WaitState, add_receiver},
     status::WaitStatus,
 };
 
@@ -47,30 +49,12 @@ pub(crate) struct JobWait {
     pub(crate) metrics: Arc<Metrics>,
 }
 
-/// The values that a wait starts with. The engine records them, so a replay uses the same ones.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct StartParams {
-    now: Timestamp,
-    policy: WaitPolicy,
-}
-
 /// The request to make an attempt before it is due, because a slot would lapse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Advance {
     /// The number of the tick that is planned.
     pub(crate) tick: u64,
     pub(crate) slot: Slot,
-}
-
-/// What a `watch` request does.
-#[derive(Clone, Copy, Debug)]
-enum WatchEffect<'a> {
-    /// It starts a wait.
-    Start,
-    /// It changes an active wait.
-    Change(&'a ActiveWait),
-    /// It returns the result of a finished wait.
-    Answer,
 }
 
 /// The result of a try to deliver a notification.
@@ -298,8 +282,7 @@ impl JobWait {
 }
 
 impl JobWait {
-    /// Makes an attempt, and schedules the next tick. Does nothing if `number` is not the planned tick.
-    /// With `advanced`, the attempt is made although it is not due, if it may be.
+    /// Does what [`WaitState::tick_task`] returns. An advanced tick has a slot.
     async fn run_tick(
         &self,
         ctx: &ObjectContext<'_>,
@@ -307,11 +290,9 @@ impl JobWait {
         advanced: Option<Slot>,
     ) -> Result<(), HandlerError> {
         let key = parse_key(ctx.key())?;
-        match load_state(ctx).await? {
-            Some(state) if state.tick() != number => {}
-            Some(WaitState::Waiting(waiting))
-                if advanced.is_some() && waiting.earliest.is_none() => {}
-            Some(WaitState::Waiting(mut waiting)) => {
+        let state = load_state(ctx).await?;
+        match state.map(|state| state.tick_task(number, advanced.is_some())) {
+            Some(TickTask::Attempt(mut waiting)) => {
                 waiting.slot = advanced.or(waiting.slot);
                 let attempt =
                     || async { Ok(Json(self.tick_once(&key, &waiting, advanced.is_some()).await)) };
@@ -328,69 +309,10 @@ impl JobWait {
                     }
                 }
             }
-            // Its tick deletes the result. A service that has lost its connection may advance it.
-            Some(WaitState::Finished(_)) if advanced.is_none() => ctx.clear_all(),
-            Some(WaitState::Finished(_)) => {}
-            None => {}
+            Some(TickTask::Delete) => ctx.clear_all(),
+            Some(TickTask::Nothing) | None => {}
         }
         Ok(())
-    }
-
-    /// Checks the receiver of a request, if it has one.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the notifier rejects the receiver.
-    fn check_receiver(&self, request: &WatchRequest) -> Result<(), HandlerError> {
-        let checked = request.notify.as_ref().map_or(Ok(()), |to| self.notifier.check(to));
-        Ok(checked.map_err(|error| bad_request(&error))?)
-    }
-
-    /// Checks that this service has the right time, if the request sets a deadline.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error with status 503 if the clock is off and the request sets a deadline.
-    fn check_clock(
-        &self,
-        request: &WatchRequest,
-        effect: WatchEffect<'_>,
-    ) -> Result<(), TerminalError> {
-        let sets_deadline = match effect {
-            WatchEffect::Start => true,
-            WatchEffect::Change(waiting) => {
-                waiting.is_extended_by(&request.policy(self.policy), self.clock.now())
-            }
-            WatchEffect::Answer => false,
-        };
-        match self.clock.problem() {
-            Some(problem) if sets_deadline => {
-                let message =
-                    format!("no new deadline is set: {problem}, then send the request again");
-                Err(TerminalError::new_with_code(503, message))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Checks the request, and returns the values that the wait starts with.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the notifier rejects the receiver, or if the clock is off and the request
-    /// sets a deadline.
-    fn begin(
-        &self,
-        request: &WatchRequest,
-        effect: WatchEffect<'_>,
-    ) -> Result<Json<StartParams>, HandlerError> {
-        self.check_receiver(request)?;
-        self.check_clock(request, effect)?;
-        if let WatchEffect::Start = effect {
-            self.metrics.record_started();
-        }
-        let policy = request.policy(self.policy);
-        Ok(Json(StartParams { now: self.clock.now(), policy }))
     }
 
     /// Applies the result of a tick: schedules the next tick, and notifies the receivers of a
@@ -422,26 +344,6 @@ impl JobWait {
             tick.send_after(delay);
         }
     }
-}
-
-/// Parses the body of a `watch` request.
-fn parse_request(body: Option<Bytes>) -> Result<WatchRequest, TerminalError> {
-    let Some(body) = body.filter(|body| !body.trim_ascii().is_empty()) else {
-        return Ok(WatchRequest::default());
-    };
-    let request: WatchRequest = serde_json::from_slice(&body)
-        .map_err(|error| bad_request(&format!("the body is not a watch request: {error}")))?;
-    request.check().map_err(|error| bad_request(&error))?;
-    Ok(request)
-}
-
-/// Returns an error with status 409 if a request contradicts an active wait.
-fn check_conflict(request: &WatchRequest, waiting: &ActiveWait) -> Result<(), TerminalError> {
-    let Some(field) = request.conflict(*waiting.checkpoint.policy()) else { return Ok(()) };
-    let message = format!(
-        "a wait for this job is active with another `{field}`; omit `{field}`, or cancel the wait first"
-    );
-    Err(TerminalError::new_with_code(409, message))
 }
 
 /// Returns a status as JSON text, which handlers can also return to each other.

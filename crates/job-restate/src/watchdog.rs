@@ -11,14 +11,11 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use http::StatusCode;
-use job_model::HumanDuration;
 use job_transport::{clock::Clock, transport::Transport};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    engine::{post, post_json},
+    engine::{post, post_json, success},
     key::WaitKey,
     metrics::Metrics,
 };
@@ -145,7 +142,7 @@ impl Watchdog {
         for key in &lost {
             let path = format!("JobWait/{key}/revive/send");
             let posted = post(&*self.transport, &self.ingress, &path, None);
-            if let Err(error) = self.answer(posted).await {
+            if let Err(error) = success(&*self.clock, ANSWER_TIMEOUT, posted).await {
                 revived = revived.and(Err(error));
             }
         }
@@ -156,40 +153,8 @@ impl Watchdog {
     async fn lost_ticks(&self) -> Result<Vec<WaitKey>, String> {
         let query = Query { query: LOST_TICKS };
         let posted = post_json(&*self.transport, &self.admin, "query", &query);
-        parse_reply(&self.answer(posted).await?)
+        parse_reply(&success(&*self.clock, ANSWER_TIMEOUT, posted).await?)
     }
-
-    /// Returns the body of the engine's answer.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if there is no answer in time, or if its status is not a success.
-    async fn answer(
-        &self,
-        posted: impl Future<Output = Result<(StatusCode, Bytes), String>>,
-    ) -> Result<Bytes, String> {
-        tokio::select! {
-            answer = posted => check_status(answer?),
-            () = self.clock.sleep(ANSWER_TIMEOUT) => {
-                let timeout = HumanDuration(ANSWER_TIMEOUT);
-                Err(format!("the engine did not answer within {timeout}"))
-            }
-        }
-    }
-}
-
-/// Returns the body of a reply with a success status.
-///
-/// # Errors
-///
-/// Returns an error with the beginning of the body if the status is not a success.
-fn check_status((status, body): (StatusCode, Bytes)) -> Result<Bytes, String> {
-    const MAX_SHOWN_BYTES: usize = 300;
-    if status.is_success() {
-        return Ok(body);
-    }
-    let shown = String::from_utf8_lossy(&body[..body.len().min(MAX_SHOWN_BYTES)]);
-    Err(format!("the engine answered {status}: {shown}"))
 }
 
 /// Parses the reply to a query. Keys that are not those of a wait are left out.

@@ -50,7 +50,7 @@ async fn start_engine(reports: Reports) -> String {
                     let second = json!({"secs": 1, "nanos": 0});
                     let grant = json!({
                         "slots": slots, "retry_after": second, "advanced": slots, "max_in_flight": 2,
-                        "min_gap": nothing, "blocked_for": nothing, "generation": 0, "is_budget_spent": false,
+                        "min_gap": nothing, "blocked_for": nothing, "is_budget_spent": false,
                         "share": {"request_price": nothing, "max_gap": nothing}, "rotation": null,
                     });
                     Ok(Response::new(Full::new(Bytes::from(grant.to_string()))))

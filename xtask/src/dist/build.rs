@@ -80,8 +80,8 @@ pub(super) fn reproducible<'a>(release: &Release, command: &'a mut Command) -> &
         .env("SOURCE_DATE_EPOCH", release.time.to_string())
 }
 
-/// Writes the completions, the manual pages and Debian's files to the folder of the command, where the
-/// next steps expect them.
+/// Writes the completions, the manual pages and Debian's files to the folder of the command. The
+/// packages are made from that folder.
 pub(super) fn stage(release: &Release) -> io::Result<()> {
     let (binary, built) = (release.binary(), release.built());
     let (completions, man) = (built.join("completions"), built.join("man"));

@@ -41,7 +41,7 @@ async fn a_blocked_stdout_delays_no_poll_and_a_signal_ends_the_wait() {
     assert_eq!(status.code(), Some(143));
 }
 
-/// Results of more than 64 MiB wait to be written, so events are no longer printed.
+/// No events are printed while more than 64 MiB of results are still to be written.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wait_whose_output_is_full_saves_its_last_state_and_reports_missed_events() {
     for is_read in [false, true] {

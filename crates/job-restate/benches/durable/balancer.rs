@@ -17,13 +17,11 @@ use http_body_util::{Either, Full};
 use hyper::{
     body::Incoming,
     client::conn::http2::{self, SendRequest},
-    service::service_fn,
 };
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto,
-};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpListener, TcpStream};
+
+use crate::http_server;
 
 /// The paths of the calls that are turns of a wait.
 const TICK_PATHS: [&str; 2] = ["/invoke/JobWait/tick", "/invoke/JobWait/advance"];
@@ -56,17 +54,7 @@ impl Balancer {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let balancer = Self { address: listener.local_addr()?, shared: Arc::default() };
         let serving = balancer.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let balancer = serving.clone();
-                let forward = service_fn(move |request| balancer.clone().handle(request));
-                tokio::spawn(async move {
-                    let server = auto::Builder::new(TokioExecutor::new());
-                    // The engine makes the calls of a broken connection again.
-                    let _ = server.serve_connection(TokioIo::new(stream), forward).await;
-                });
-            }
-        });
+        http_server::serve(listener, move |request| serving.clone().handle(request));
         Ok(balancer)
     }
 

@@ -14,11 +14,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
-use hyper::{body::Incoming, service::service_fn};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto,
-};
+use hyper::body::Incoming;
 use job_model::JobId;
 use job_sim::{Fault, Sim, SimTransport};
 use job_transport::{
@@ -26,6 +22,8 @@ use job_transport::{
     transport::Transport,
 };
 use tokio::net::TcpListener;
+
+use crate::http_server;
 
 /// A server for a simulated cloud on loopback, without TLS.
 #[derive(Clone)]
@@ -61,17 +59,7 @@ impl Cloud {
             shared: Arc::default(),
         };
         let serving = cloud.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let cloud = serving.clone();
-                let answer = service_fn(move |request| cloud.clone().handle(request));
-                tokio::spawn(async move {
-                    let server = auto::Builder::new(TokioExecutor::new());
-                    // The service reports a broken connection.
-                    let _ = server.serve_connection(TokioIo::new(stream), answer).await;
-                });
-            }
-        });
+        http_server::serve(listener, move |request| serving.clone().handle(request));
         Ok(cloud)
     }
 

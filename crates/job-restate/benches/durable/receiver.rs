@@ -14,12 +14,10 @@ use http::{
     header::{LOCATION, RETRY_AFTER},
 };
 use http_body_util::{BodyExt, Full};
-use hyper::{body::Incoming, service::service_fn};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto,
-};
+use hyper::body::Incoming;
 use tokio::net::TcpListener;
+
+use crate::http_server;
 
 /// The key that the notifications are signed with.
 pub(crate) const WEBHOOK_KEY: &str = "whsec_c2l4dGVlbiBieXRlcyB0d2ljZSBpcyB0aGlydHktdHdv";
@@ -42,7 +40,7 @@ pub(crate) struct Received {
 /// How a delivery fails.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Failure {
-    /// There is no reply.
+    /// The receiver does not reply.
     Stall,
     Status(StatusCode),
     /// Status 429 with this `Retry-After`, in seconds.
@@ -71,17 +69,7 @@ impl Receiver {
             Arc::new(Mutex::new(Received { remaining_errors: errors, ..Received::default() }));
         let receiver = Self { received, address };
         let serving = receiver.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let receiver = serving.clone();
-                let take = service_fn(move |request| receiver.clone().handle(request));
-                tokio::spawn(async move {
-                    let server = auto::Builder::new(TokioExecutor::new());
-                    // The engine retries a delivery whose connection breaks.
-                    let _ = server.serve_connection(TokioIo::new(stream), take).await;
-                });
-            }
-        });
+        http_server::serve(listener, move |request| serving.clone().handle(request));
         Ok(receiver)
     }
 

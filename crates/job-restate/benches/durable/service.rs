@@ -43,8 +43,7 @@ impl Service {
         Ok((reply.status(), String::from_utf8_lossy(reply.body()).into_owned()))
     }
 
-    /// Returns the value of a metric, added up over its labels, or `None` if there is no such
-    /// metric.
+    /// Returns the sum of a metric over its labels, or `None` if the service does not export it.
     pub(crate) async fn metric(&self, name: &str) -> anyhow::Result<Option<f64>> {
         let (_, text) = self.page("metrics").await?;
         let is_it =

@@ -65,8 +65,6 @@ pub(crate) struct Grant {
     pub(crate) min_gap: Duration,
     /// How long no request may be sent, because the cloud asked for a pause.
     pub(crate) blocked_for: Duration,
-    /// The generation of the slots that are valid.
-    pub(crate) generation: u32,
     /// The share of the budget that each wait gets.
     pub(crate) share: BudgetShare,
     /// Whether the waits together want to send more requests than the budget allows.
@@ -92,6 +90,7 @@ pub(crate) struct SlotRun {
     pub(crate) first: Timestamp,
     pub(crate) gap: Duration,
     pub(crate) count: u32,
+    /// The generation of all slots that are valid now.
     pub(crate) generation: u32,
 }
 

@@ -7,7 +7,7 @@ use job_poller::budget::UrgencyBucket;
 
 use crate::key::WaitKey;
 
-/// The waits that this service has planned and ordered by the time of their next tick.
+/// The waits that this service has planned, ordered by the time of their next tick.
 ///
 /// It exists only in memory. It counts the waits for the budget, and finds those whose attempt may
 /// be made earlier if a slot would lapse. After a restart it fills with the next ticks.

@@ -12,7 +12,6 @@ use std::{
 };
 
 use jiff::Timestamp;
-use job_model::HumanDuration;
 use job_poller::{budget::AttemptStats, schedule::BudgetShare};
 use job_transport::{clock::Clock, transport::Transport};
 use tokio::sync::{Notify, Semaphore, oneshot};
@@ -23,7 +22,10 @@ use super::{
     message::{ADVANCE_TIME, GRANT_TTL, Grant, REPORT_INTERVAL, Report, Slot},
     planned_waits::PlannedWait,
 };
-use crate::{engine::post_json, key::WaitKey};
+use crate::{
+    engine::{post_json, success},
+    key::WaitKey,
+};
 
 /// The minimum time between two reports, if a wait needs a slot.
 const MIN_REPORT_INTERVAL: Duration = Duration::from_millis(200);
@@ -212,9 +214,11 @@ impl ServiceBudget {
     /// Leaves the budget to the other services.
     pub(crate) async fn leave(&self, transport: &dyn Transport, ingress: &str) {
         let report = self.take_report(true);
-        // If the report does not arrive, the budget object notices that there are no more.
-        let _ =
-            tokio::time::timeout(REPORT_INTERVAL, self.report(transport, ingress, &report)).await;
+        tokio::select! {
+            // If this report is lost, the budget object forgets the service after ten seconds.
+            _ = self.report(transport, ingress, &report) => {}
+            () = self.clock.sleep(REPORT_INTERVAL) => {}
+        }
     }
 
     fn take_report(&self, is_leaving: bool) -> Report {
@@ -230,13 +234,7 @@ impl ServiceBudget {
         report: &Report,
     ) -> Result<Duration, String> {
         let posted = post_json(transport, ingress, JobBudget::GRANT_PATH, report);
-        let posted = tokio::time::timeout(GRANT_TTL / 2, posted).await;
-        let (status, reply) = posted.map_err(|_| {
-            format!("the engine did not answer within {}", HumanDuration(GRANT_TTL / 2))
-        })??;
-        if !status.is_success() {
-            return Err(format!("{status}: {}", String::from_utf8_lossy(&reply)));
-        }
+        let reply = success(&*self.clock, GRANT_TTL / 2, posted).await?;
         let grant: Grant = serde_json::from_slice(&reply).map_err(|error| error.to_string())?;
         self.accept_grant(report.reported_at, report.needed, grant);
         Ok(grant.rotation.map_or(REPORT_INTERVAL, |_| TURN_REPORT_INTERVAL))

@@ -184,7 +184,6 @@ impl SharedBudget {
             max_in_flight: self.services[&report.service].max_in_flight,
             min_gap: self.gap().div_f64(fraction * CATCH_UP_FACTOR),
             blocked_for: self.budget.next_slot().saturating_sub(self.now),
-            generation: self.generation,
             share,
             is_budget_spent,
             rotation,

@@ -113,11 +113,11 @@ impl Deployment {
         }
     }
 
-    /// Revives waits whose tick is lost at the engine, within about two minutes.
+    /// Sets the URL of the engine's admin API, to find lost ticks.
     ///
-    /// A tick is lost if an operator kills its invocation, or cancels it before it runs. `admin` is the
-    /// URL of the engine's admin API, such as `http://localhost:9070`, which the service asks for such waits
-    /// about once a minute. By default they stand still until the next `watch`.
+    /// A tick is lost if an operator kills its invocation, or cancels it before it runs. The service
+    /// asks `admin`, such as `http://localhost:9070`, for such waits about once a minute, and schedules
+    /// their ticks again. By default, such a wait stands still until the next `watch`.
     pub fn admin(mut self, admin: impl Into<String>) -> Self {
         self.admin = Some(admin.into());
         self
@@ -257,10 +257,16 @@ impl Deployment {
             let ended = tokio::select! {
                 ended = until => ended,
                 never = budget.run(&*transport, &ingress) => match never {},
-                never = run_watchdog(watchdog) => match never {},
-                never = measure_clock_until_done(is_measured, &clock, &*transport, &ingress) => {
-                    match never {}
-                }
+                never = async {
+                    match watchdog {
+                        Some(watchdog) => watchdog.run().await,
+                        None => pending().await,
+                    }
+                } => match never {},
+                never = async {
+                    while !is_measured && !measure_clock(&clock, &*transport, &ingress).await {}
+                    pending::<Infallible>().await
+                } => match never {},
             };
             // Leave the budget while this service still accepts calls, because the engine may have
             // no other service that can run the budget object.
@@ -284,27 +290,6 @@ async fn measure_clock(clock: &ReferenceClock, transport: &dyn Transport, ingres
             true
         }
         () = clock.sleep(CLOCK_TIMEOUT) => false,
-    }
-}
-
-/// Measures the clock until the engine answers. Never returns.
-async fn measure_clock_until_done(
-    mut is_measured: bool,
-    clock: &ReferenceClock,
-    transport: &dyn Transport,
-    ingress: &str,
-) -> Infallible {
-    while !is_measured {
-        is_measured = measure_clock(clock, transport, ingress).await;
-    }
-    pending().await
-}
-
-/// Runs the watchdog, if there is one.
-async fn run_watchdog(watchdog: Option<Watchdog>) -> Infallible {
-    match watchdog {
-        Some(watchdog) => watchdog.run().await,
-        None => pending().await,
     }
 }
 

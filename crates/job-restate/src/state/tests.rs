@@ -215,6 +215,39 @@ fn only_an_attempt_that_the_schedule_planned_may_be_advanced() {
 }
 
 #[test]
+fn only_the_planned_tick_has_an_effect_and_an_advanced_one_deletes_nothing() {
+    let waiting = |earliest| {
+        let wait = ActiveWait::new(&key(), WaitPolicy::new(), 7, 5, timestamp_at(0));
+        ActiveWait { earliest, ..wait }
+    };
+    let may_advance = waiting(Some(timestamp_at(0)));
+    let finished = WaitState::Finished(Box::new(FinishedWait {
+        tick: 5,
+        next_tick_at: None,
+        outcome: "succeeded".into(),
+        has_job_ended: true,
+        body: String::new(),
+        receivers: Vec::new(),
+    }));
+    let attempt = |waiting: &ActiveWait| TickTask::Attempt(waiting.clone().into());
+    let active = |waiting: &ActiveWait| WaitState::Waiting(waiting.clone().into());
+    let rows = [
+        (active(&waiting(None)), 5, false, attempt(&waiting(None))),
+        (active(&waiting(None)), 4, false, TickTask::Nothing),
+        (active(&waiting(None)), 5, true, TickTask::Nothing),
+        (active(&may_advance), 5, true, attempt(&may_advance)),
+        (active(&may_advance), 4, true, TickTask::Nothing),
+        (finished.clone(), 5, false, TickTask::Delete),
+        (finished.clone(), 6, false, TickTask::Nothing),
+        (finished.clone(), 5, true, TickTask::Nothing),
+    ];
+    for (state, number, is_advanced, expected) in rows {
+        let task = state.clone().tick_task(number, is_advanced);
+        assert_eq!(task, expected, "{number} {is_advanced}: {state:?}");
+    }
+}
+
+#[test]
 fn an_advanced_attempt_is_due_at_once() {
     let schedule = Fixed::new(Duration::from_secs(30));
     let mut waiting = ActiveWait::new(&key(), WaitPolicy::new(), 7, 0, timestamp_at(0));

@@ -2,6 +2,7 @@
 
 use std::{future::pending, sync::Mutex};
 
+use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use http::{Request, Response};
 use jiff::Timestamp;

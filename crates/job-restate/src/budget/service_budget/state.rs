@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, mem, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use job_poller::{budget::AttemptStats, schedule::BudgetShare};
 use tokio::sync::oneshot;
 
@@ -19,7 +19,7 @@ const BURST: u32 = 4;
 
 /// How late a wait may use its slot. The clocks of two services may differ by a second, and engines
 /// wake waits slightly late.
-const SLOT_TOLERANCE: Duration = Duration::from_secs(2);
+const SLOT_TOLERANCE: SignedDuration = SignedDuration::from_secs(2);
 
 /// How long requests are blocked after a reply that states a quota: longer than a report to the
 /// budget object takes.
@@ -102,16 +102,15 @@ impl ServiceState {
 
     /// Returns whether a wait may use a slot that it carries.
     pub(super) fn is_valid(&self, slot: Slot, now: Timestamp) -> bool {
-        let late = now.duration_since(slot.at);
-        let is_late = late > SLOT_TOLERANCE.try_into().unwrap_or_default();
-        !is_late && self.grant.is_some_and(|grant| grant.generation == slot.generation)
+        let is_late = now.duration_since(slot.at) > SLOT_TOLERANCE;
+        !is_late && self.grant.is_some_and(|grant| grant.slots.generation == slot.generation)
     }
 
     pub(super) fn start(&mut self, now: Duration, generation: u32) -> Start {
         let Some(grant) = self.grant.filter(|_| now < self.expires_at) else {
             return Start::AfterOthers;
         };
-        if grant.generation != generation || self.blocked_until > now {
+        if grant.slots.generation != generation || self.blocked_until > now {
             return Start::Never;
         }
         if self.in_flight >= grant.max_in_flight {

@@ -335,7 +335,6 @@ async fn a_slot_is_used_at_its_time_by_any_service() {
         max_in_flight: 1,
         min_gap: Duration::ZERO,
         blocked_for: Duration::ZERO,
-        generation: 3,
         share: BudgetShare::new(Duration::ZERO, Duration::MAX),
         is_budget_spent: false,
         rotation: None,

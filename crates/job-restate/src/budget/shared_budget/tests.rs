@@ -61,9 +61,9 @@ fn throttling_withdraws_the_slots_and_slows_all_services() {
     assert_eq!(budget.grant(&report(1, 1, 0.0, 400)).slots.count, 400);
     let attempt_stats = throttled(Duration::from_secs(20));
     let grant = budget.grant(&Report { attempt_stats, ..report(1, 2, 1.0, 1) });
-    assert_eq!((grant.generation, times(grant.slots)), (1, vec![21.0]));
+    assert_eq!((grant.slots.generation, times(grant.slots)), (1, vec![21.0]));
     let other = budget.grant(&report(2, 2, 2.0, 1));
-    assert_eq!((other.generation, other.blocked_for.as_secs()), (1, 19));
+    assert_eq!((other.slots.generation, other.blocked_for.as_secs()), (1, 19));
     // The rate recovers by a thirtieth of the budget each second, without any request.
     for (second, expected) in [(2_u32, 7.3333), (5, 8.3333), (9, 9.6667), (10, 10.0), (60, 10.0)] {
         budget.grant(&report(2, u64::from(second) + 1, second.into(), 0));

@@ -46,7 +46,7 @@ impl Clock for ManualClock {
     }
 }
 
-/// The same clock. Whoever sleeps moves it on.
+/// The same clock, but a sleep advances it.
 struct SleepingClock(ManualClock);
 
 impl Clock for SleepingClock {
@@ -130,7 +130,6 @@ impl TestBed {
             max_in_flight: 1,
             min_gap: gap,
             blocked_for: Duration::ZERO,
-            generation: 0,
             share: NO_SHARE,
             is_budget_spent: false,
             rotation: None,
@@ -289,7 +288,7 @@ async fn a_stopped_wait_sends_no_notifications() {
 #[test]
 fn bodies_of_requests_are_checked() {
     let error = |body: &'static str| {
-        let parsed = crate::wait::parse_request(Some(body.into()));
+        let parsed = crate::wait::watch_request::parse_request(Some(body.into()));
         parsed.err().map(|error| (error.code(), error.message().to_owned()))
     };
     for empty in ["", " \n", "{}"] {
@@ -310,7 +309,7 @@ fn bodies_of_requests_are_checked() {
 fn a_request_that_contradicts_an_active_wait_is_refused() {
     let bed = TestBed::new();
     let request = serde_json::from_str(r#"{"fail_fast": true}"#).unwrap();
-    let check = |policy| crate::wait::check_conflict(&request, &bed.waiting(policy));
+    let check = |policy| crate::wait::watch_request::check_conflict(&request, &bed.waiting(policy));
     assert!(check(WaitPolicy::new().fail_fast()).is_ok());
     let error = check(WaitPolicy::new()).unwrap_err();
     assert_eq!(error.code(), 409);

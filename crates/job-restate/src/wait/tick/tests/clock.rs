@@ -5,7 +5,7 @@ use http::{Request, Response, StatusCode, header::DATE};
 use job_transport::transport::{Transport, TransportError};
 
 use super::*;
-use crate::{request::WatchRequest, wait::WatchEffect};
+use crate::{request::WatchRequest, wait::watch_request::WatchEffect};
 
 /// A clock that is ahead of the cloud's, or behind.
 struct WrongClock {
