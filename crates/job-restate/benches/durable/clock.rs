@@ -25,9 +25,6 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// How much a time may differ from the right one, in seconds.
 const TOLERANCE_SECS: f64 = 2.0;
 
-/// How much longer the last attempt before a deadline may take, with its wait for a slot, in seconds.
-const MAX_LAST_ATTEMPT_SECS: f64 = 2.0;
-
 /// How far the clock of one service is ahead.
 const OFFSET: &str = "+120s";
 
@@ -49,25 +46,23 @@ pub(crate) async fn wrong_clock(programs: &Programs, bounds: &mut Bounds) -> any
     let setup = Setup { flags: &flags, services: &[&[], &skewed], cloud: Some(&cloud) };
     let bed = TestBed::with_setup(programs, sim, receiver, setup).await?;
     let without: Vec<_> = (0..JOB_COUNT).map(|_| bed.sim.add(plan())).collect();
-    let began_without = bed.now();
+    let began_without = [bed.now(); JOB_COUNT];
     // The replies have the time of the cloud, from which both services find out their offset.
     watch(&bed, &without, &json!({"timeout": "none"})).await?;
     check_readiness(&bed, bounds).await?;
 
     let with_deadline: Vec<_> = (0..JOB_COUNT).map(|_| bed.sim.add(plan())).collect();
-    let began = bed.now();
     let body = json!({"timeout": format!("{}s", TIMEOUT.as_secs())});
     let refused = bed.refusals();
-    watch(&bed, &with_deadline, &body).await?;
+    let began = watch(&bed, &with_deadline, &body).await?;
     let refused = bed.refusals() - refused;
     bounds.check("refused requests that set a deadline", refused.into(), 1.0..=1e3);
     let (stopped, ended) = tokio::try_join!(
-        observe_ends(&bed, &with_deadline, began),
-        observe_ends(&bed, &without, began_without)
+        observe_ends(&bed, &with_deadline, &began),
+        observe_ends(&bed, &without, &began_without)
     )?;
     let (earliest, latest) = range(stopped.iter().map(|(at, _)| at.as_secs_f64()));
-    let until = TIMEOUT.as_secs_f64() + TOLERANCE_SECS + MAX_LAST_ATTEMPT_SECS;
-    let allowed = TIMEOUT.as_secs_f64() - TOLERANCE_SECS..=until;
+    let allowed = TIMEOUT.as_secs_f64() - TOLERANCE_SECS..=TIMEOUT.as_secs_f64() + TOLERANCE_SECS;
     bounds.check("earliest stop at a deadline, in seconds", earliest, allowed.clone());
     bounds.check("latest stop at a deadline, in seconds", latest, allowed);
     let count = |ends: &[(Duration, String)], outcome| {
@@ -142,27 +137,32 @@ fn faketime_library() -> anyhow::Result<String> {
     Ok(path.trim().into())
 }
 
-/// Starts the waits. The test bed sends a request again that a service refuses.
-async fn watch(bed: &TestBed, jobs: &[JobId], body: &Value) -> anyhow::Result<()> {
-    let start = |job| bed.call(job, "watch", body);
-    stream::iter(jobs).map(start).buffered(4).try_collect::<Vec<_>>().await?;
-    Ok(())
+/// Starts the waits, and returns when each request was accepted. The test bed sends a request again
+/// that a service refuses.
+async fn watch(bed: &TestBed, jobs: &[JobId], body: &Value) -> anyhow::Result<Vec<Duration>> {
+    let start = |job| async move {
+        bed.call(job, "watch", body).await?;
+        anyhow::Ok(bed.now())
+    };
+    stream::iter(jobs).map(start).buffered(4).try_collect().await
 }
 
-/// Waits until all waits have finished. Returns when each one had, and its outcome.
+/// Waits until all waits have finished. Returns how long after its time in `began` each one had, and
+/// its outcome.
 async fn observe_ends(
     bed: &TestBed,
     jobs: &[JobId],
-    began: Duration,
+    began: &[Duration],
 ) -> anyhow::Result<Vec<(Duration, String)>> {
     let mut ends: Vec<Option<(Duration, String)>> = vec![None; jobs.len()];
-    let limit = 3 * JOB_DURATION;
-    while ends.iter().any(Option::is_none) && bed.now() - began < limit {
-        for (end, status) in ends.iter_mut().zip(bed.call_all(jobs, "status").await?) {
+    let (limit, first) = (3 * JOB_DURATION, bed.now());
+    while ends.iter().any(Option::is_none) && bed.now() - first < limit {
+        let statuses = bed.call_all(jobs, "status").await?;
+        for ((end, began), status) in ends.iter_mut().zip(began).zip(statuses) {
             let has_finished = status["state"] == "ended" || status["state"] == "stopped";
             if end.is_none() && has_finished {
                 let outcome = status["end"]["outcome"].as_str().unwrap_or("no outcome").to_owned();
-                *end = Some((bed.now() - began, outcome));
+                *end = Some((bed.now() - *began, outcome));
             }
         }
         bed.sleep(Duration::from_millis(200)).await;
