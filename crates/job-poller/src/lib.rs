@@ -59,13 +59,14 @@
 //! | [`Machine`](machine::Machine) | makes all decisions of a wait: the inputs are replies and times, the outputs are events and actions |
 //! | [`Observer`](observer::Observer) | receives figures of waits, for metrics and statistics |
 //! | [`budget`] | the request budget of a fleet; use it if you drive machines yourself |
+//! | [`durable`] | waits that an engine stores between two attempts |
 //!
 //! [`Wait`] and [`Fleet`] drive machines on tokio. A `Machine` has no clock and performs no I/O,
 //! and its state can be stored in any serde format. Any engine that can store this state, send a
 //! request and sleep can drive it.
 //!
 //! The types that most programs need are listed here. The others are in [`fleet`], [`machine`],
-//! [`observer`], [`schedule`], [`source`] and [`budget`].
+//! [`observer`], [`schedule`], [`source`], [`budget`] and [`durable`].
 //!
 //! # Observability
 //!
@@ -111,6 +112,7 @@ pub mod testing;
 pub mod budget;
 pub mod observer;
 mod report;
+pub mod durable;
 #[cfg(feature = "tokio")]
 mod wait;
 #[cfg(feature = "tokio")]

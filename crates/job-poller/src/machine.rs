@@ -263,7 +263,6 @@ impl Machine {
     /// Returns when the next attempt may be made at the earliest, if the schedule planned it.
     ///
     /// Returns `None` after an error, and while the job settles or sub-jobs are looked up.
-    #[cfg(feature = "tokio")]
     pub(crate) fn earliest_attempt(&self) -> Option<Duration> {
         self.not_before().filter(|_| self.recent_errors.is_none())
     }
@@ -271,7 +270,6 @@ impl Machine {
     /// Returns when the next attempt may be made at the earliest.
     ///
     /// Returns `None` while the job settles or sub-jobs are looked up.
-    #[cfg(feature = "tokio")]
     pub(crate) fn not_before(&self) -> Option<Duration> {
         let is_waiting = matches!(self.state, State::Polling | State::ReadingObjects(_));
         is_waiting.then(|| self.not_before.get())

@@ -91,7 +91,6 @@
 //! run the same waits on another engine, such as a PostgreSQL table or Temporal; `OTHER_ENGINES.md`
 //! in this crate shows how.
 
-mod key;
 mod request;
 mod engine;
 mod reference_clock;
@@ -108,7 +107,7 @@ pub use job_notify::{
     AllowList, AllowListError, Notification, Notifier, NotifierError, Webhook, WebhookKey,
     WebhookKeyError,
 };
-pub use key::{WaitKey, WaitKeyError};
+pub use job_poller::durable::{WaitKey, WaitKeyError};
 pub use request::{FriendlyDuration, WaitTimeout, WatchRequest};
 pub use serve::{Deployment, IdentityKeyError, RegisterError, register};
 

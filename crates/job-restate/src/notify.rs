@@ -8,6 +8,7 @@ mod disabled;
 
 pub(crate) use disabled::DisabledNotifier;
 
+use job_poller::durable::WaitKey;
 use std::{sync::Arc, time::Duration};
 
 use job_notify::{Delivery, Notification, Notifier, receiver_name};
@@ -16,7 +17,6 @@ use restate_sdk::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    key::WaitKey,
     metrics::Metrics,
     reference_clock::ReferenceClock,
     state::FinishedWait,

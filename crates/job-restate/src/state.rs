@@ -1,5 +1,6 @@
 //! The state of a wait, which the engine stores between two ticks. Reads no clock, performs no I/O.
 
+use job_poller::durable::WaitKey;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -15,7 +16,6 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     budget::{PlannedWait, Slot},
-    key::WaitKey,
     request::MAX_ATTEMPT_TIMEOUT,
 };
 

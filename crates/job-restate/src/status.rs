@@ -3,14 +3,12 @@
 use jiff::Timestamp;
 use job_model::{Job, Phase};
 use job_notify::{DeliveryState, receiver_name};
+use job_poller::durable::WaitKey;
 use job_poller::machine::ObjectStatus;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::{
-    key::WaitKey,
-    state::{ActiveWait, FinishedWait, Receiver, WaitState},
-};
+use crate::state::{ActiveWait, FinishedWait, Receiver, WaitState};
 
 /// The status of a wait.
 #[derive(Debug, Serialize)]

@@ -10,6 +10,7 @@
 mod watch_request;
 mod tick;
 
+use job_poller::durable::{WaitKey, WaitKeyError};
 use std::{sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -26,7 +27,6 @@ use sha2::{Digest, Sha256};
 use self::watch_request::{WatchEffect, check_conflict, parse_request};
 use crate::{
     budget::{ServiceBudget, Slot},
-    key::{WaitKey, WaitKeyError},
     metrics::Metrics,
     notify::{DeliveryRequest, JobNotifierClient},
     reference_clock::ReferenceClock,

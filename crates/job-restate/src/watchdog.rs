@@ -3,6 +3,7 @@
 //! Each wait that the engine stores must have an invocation of `tick`, which is usually scheduled
 //! for later. If an operator kills it, or cancels it before it runs, nothing else calls the wait again.
 
+use job_poller::durable::WaitKey;
 use std::{
     collections::HashSet,
     convert::Infallible,
@@ -16,7 +17,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     engine::{post, post_json, success},
-    key::WaitKey,
     metrics::Metrics,
 };
 

@@ -1,5 +1,6 @@
 //! The messages between a service and the budget object.
 
+use job_poller::durable::WaitKey;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,8 +9,6 @@ use job_poller::{
     schedule::BudgetShare,
 };
 use serde::{Deserialize, Serialize};
-
-use crate::key::WaitKey;
 
 /// How long a service may send requests after a report that was answered.
 pub(crate) const GRANT_TTL: Duration = Duration::from_secs(5);

@@ -5,6 +5,7 @@ mod state;
 
 pub(crate) use state::SentAway;
 
+use job_poller::durable::WaitKey;
 use std::{
     convert::Infallible,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -22,10 +23,7 @@ use super::{
     message::{ADVANCE_TIME, GRANT_TTL, Grant, REPORT_INTERVAL, Report, Slot},
     planned_waits::PlannedWait,
 };
-use crate::{
-    engine::{post_json, success},
-    key::WaitKey,
-};
+use crate::engine::{post_json, success};
 
 /// The minimum time between two reports, if a wait needs a slot.
 const MIN_REPORT_INTERVAL: Duration = Duration::from_millis(200);

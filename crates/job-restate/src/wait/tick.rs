@@ -3,6 +3,7 @@
 //! The engine records the result of a tick. A replay therefore sends no request and has the same
 //! result, even if the settings of the service have changed since.
 
+use job_poller::durable::WaitKey;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -21,7 +22,6 @@ use job_transport::{
 use super::{JobWait, MAX_TIMER_DELAY};
 use crate::{
     budget::SentAway,
-    key::WaitKey,
     reference_clock::TimeSource,
     state::{ActiveWait, FinishedWait, TickResult, WaitState},
 };

@@ -1,17 +1,15 @@
 //! Decides which ticks of a service may send a request now. Reads no clock, performs no I/O.
 
+use job_poller::durable::WaitKey;
 use std::{collections::VecDeque, mem, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use job_poller::{budget::AttemptStats, schedule::BudgetShare};
 use tokio::sync::oneshot;
 
-use crate::{
-    budget::{
-        message::{ADVANCE_TIME, GRANT_TTL, Grant, REPORT_INTERVAL, Report, Slot},
-        planned_waits::PlannedWaits,
-    },
-    key::WaitKey,
+use crate::budget::{
+    message::{ADVANCE_TIME, GRANT_TTL, Grant, REPORT_INTERVAL, Report, Slot},
+    planned_waits::PlannedWaits,
 };
 
 /// How many requests may be sent without a gap after a pause, except a pause between two turns.

@@ -7,10 +7,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// Identifies a wait by its project and job; written `PROJECT:JOB`.
 ///
-/// It is the key of the virtual object `JobWait` in the engine's URLs.
+/// Engines use it as the key of the stored wait.
 ///
 /// ```
-/// use job_restate::WaitKey;
+/// use job_poller::durable::WaitKey;
 ///
 /// let key: WaitKey = "10d0b3a1:354331b2c-229a-11e8-9c75-0255ac100ceb".parse()?;
 /// assert_eq!(key.project.as_str(), "10d0b3a1");
@@ -18,7 +18,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 ///
 /// let error = "354331b2c".parse::<WaitKey>().unwrap_err();
 /// assert_eq!(error.to_string(), r#""354331b2c" is not a wait key; expected PROJECT:JOB"#);
-/// # Ok::<(), job_restate::WaitKeyError>(())
+/// # Ok::<(), job_poller::durable::WaitKeyError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(clippy::exhaustive_structs, reason = "a key always has exactly these two parts")]

@@ -1,0 +1,63 @@
+//! The result of a wait as an engine stores it.
+
+use job_model::Job;
+use serde::{Deserialize, Serialize};
+
+use super::WaitKey;
+use crate::{
+    machine::{error::WaitError, outcome::FinishedJob, until::Until},
+    report::Report,
+};
+
+/// The result of a wait that an engine stores and passes on in notifications.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StoredResult {
+    /// The outcome in one word, as in [`Report::outcome`].
+    pub outcome: String,
+    /// Whether the job has ended. If not, the wait stopped early.
+    pub has_job_ended: bool,
+    /// A [`Report`] with the project and the job, as JSON. It is the body of a notification.
+    pub body: String,
+}
+
+/// A report with its project and job.
+#[derive(Serialize)]
+struct FinishedEvent<'a> {
+    v: u32,
+    event: &'static str,
+    project: &'a str,
+    job: &'a str,
+    #[serde(flatten)]
+    report: Report<'a>,
+}
+
+impl StoredResult {
+    /// Creates the result of the wait with this key.
+    #[must_use]
+    pub fn new(key: &WaitKey, result: &Result<FinishedJob, WaitError>) -> Self {
+        let last_job: Option<Box<Job>> = result.as_ref().err().and_then(WaitError::job);
+        let report = Report::new(result, last_job.as_deref());
+        let (project, job) = (key.project.as_str(), key.job.as_str());
+        let outcome = report.outcome.into();
+        let event = FinishedEvent { v: 1, event: "finished", project, job, report };
+        // Serialization can only fail for a map whose keys are not strings, and a report has no
+        // such map.
+        let body = serde_json::to_string(&event).unwrap_or_default();
+        Self { outcome, has_job_ended: result.is_ok(), body }
+    }
+
+    /// Returns whether this result answers a request for a wait until `until`.
+    ///
+    /// After the end of a job, its objects may still have to be read. A broken object may be repaired.
+    #[must_use]
+    pub fn answers(&self, until: Until) -> bool {
+        let is_reached = match until {
+            Until::Ended => true,
+            // A job that deletes is done when its objects are gone.
+            Until::Ready => matches!(&*self.outcome, "ready" | "gone"),
+            Until::Gone => self.outcome == "gone",
+        };
+        self.has_job_ended && (is_reached || self.outcome == "failed")
+    }
+}
