@@ -75,6 +75,9 @@ pub struct QuotaRecord {
     pub until: Timestamp,
 }
 
+/// By how much the wall clocks of two processes may differ.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
+
 impl QuotaRecord {
     /// Returns the record of a quota that was stated now.
     #[must_use]
@@ -86,12 +89,14 @@ impl QuotaRecord {
 
     /// Returns how long the quota still applies. Returns `None` if it does not apply at this time.
     ///
-    /// It also does not apply if its period begins later than now. The wall clock was set back then,
-    /// and the quota would apply for too long.
+    /// It also does not apply if its period begins more than a minute later than now. The wall clock
+    /// was set back then, and the quota would apply for too long. Smaller differences are normal
+    /// between the clocks of two processes.
     #[must_use]
     pub fn remaining(&self, now: Timestamp) -> Option<Duration> {
         let remaining = Duration::try_from(self.until.duration_since(now)).ok()?;
-        Some(remaining).filter(|left| !left.is_zero() && *left <= QUOTA_PERIOD)
+        let is_plausible = !remaining.is_zero() && remaining <= QUOTA_PERIOD + CLOCK_TOLERANCE;
+        is_plausible.then(|| remaining.min(QUOTA_PERIOD))
     }
 }
 
@@ -242,5 +247,38 @@ impl QuotaStore for MemoryQuotaStore {
             callers.insert(*caller, records.clone());
         }
         Box::pin(std::future::ready(Ok(records)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::machine::QuotaPolicy;
+
+    #[test]
+    fn a_quota_applies_for_an_hour_although_clocks_differ_by_a_minute() {
+        let stated_at: Timestamp = "2027-01-15T08:00:00Z".parse().unwrap();
+        let quota = StatedQuota::new(QuotaPolicy::User, 200, Duration::from_secs(300));
+        let record = QuotaRecord::new(quota, stated_at);
+        // The seconds from the reply to now, and for how many seconds the quota still applies.
+        let rows = [
+            (0, Some(3600)),
+            (1, Some(3599)),
+            (3599, Some(1)),
+            (3600, None),
+            (-1, Some(3600)),
+            (-60, Some(3600)),
+            (-61, None),
+        ];
+        for (second, expected) in rows {
+            let now = stated_at + SignedDuration::from_secs(second);
+            let remaining = record.remaining(now);
+            assert_eq!(remaining, expected.map(Duration::from_secs), "{second}");
+            let mut records = QuotaRecords::new();
+            records.merge(now, &[record]);
+            assert_eq!(records.is_empty(), expected.is_none(), "{second}");
+        }
     }
 }

@@ -8,7 +8,11 @@ use super::{
 #[tokio::test(start_paused = true)]
 async fn a_hint_reads_the_job_at_once_but_at_most_every_two_seconds() {
     let service = ListService::new(List::Right, [300]);
-    let fleet = Fleet::builder(service.clone()).list_reads(ListReads::off()).start();
+    // Without hints, no reading is near the end of the job.
+    let fleet = Fleet::builder(service.clone())
+        .list_reads(ListReads::off())
+        .schedule(Fixed::new(60 * SECOND))
+        .start();
     let id = service.ids().remove(0);
     let watch = fleet.watch(id.clone());
     sleep_for(10 * SECOND).await;
