@@ -14,6 +14,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("job-sim", "job-model job-transport"),
     ("job-notify", "job-model job-transport"),
     ("job-restate", "job-model job-transport job-poller job-notify"),
+    ("job-store", "job-model job-transport job-poller job-notify"),
     ("job-cli", "job-model job-transport job-poller job-restate job-sim"),
 ];
 

@@ -23,10 +23,11 @@ const ORDER: &[(&str, &str)] = &[
     // describes the result of a wait, which `machine` defines.
     (
         "job-poller",
-        "reply_script schedule machine source testing budget observer report wait fleet",
+        "reply_script schedule machine source testing budget observer report durable wait fleet",
     ),
-    ("job-notify", "notification notifier delivery receiver webhook"),
+    ("job-notify", "notification notifier disabled delivery receiver webhook"),
     ("job-sim", "plan faults reply auth identity service serve conformance"),
+    ("job-store", "receiver error watch database budget row outbox status store worker"),
     (
         "job-cli",
         "exit terminal logging runtime files input flag_variables connection report wait commands arguments",

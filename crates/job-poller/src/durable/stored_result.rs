@@ -47,6 +47,12 @@ impl StoredResult {
         Self { outcome, has_job_ended: result.is_ok(), body }
     }
 
+    /// Creates a result from the columns of a database.
+    #[must_use]
+    pub const fn from_parts(outcome: String, has_job_ended: bool, body: String) -> Self {
+        Self { outcome, has_job_ended, body }
+    }
+
     /// Returns whether this result answers a request for a wait until `until`.
     ///
     /// After the end of a job, its objects may still have to be read. A broken object may be repaired.

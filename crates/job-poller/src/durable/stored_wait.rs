@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use job_model::JobId;
+use job_transport::JobSnapshot;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -62,6 +63,14 @@ impl StoredWait {
     #[must_use]
     pub const fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
+    }
+
+    /// Sets the last reading of the job, or removes it. See
+    /// [`Checkpoint::with_snapshot`](crate::Checkpoint::with_snapshot).
+    #[must_use]
+    pub fn with_snapshot(mut self, snapshot: Option<JobSnapshot>) -> Self {
+        self.checkpoint = self.checkpoint.with_snapshot(snapshot);
+        self
     }
 
     /// Returns the urgency of the last plan, by which a [`Budget`](crate::budget::Budget) counts the

@@ -374,6 +374,27 @@ impl WaitPolicy {
         }
     }
 
+    /// Returns what the wait is for.
+    #[must_use]
+    pub const fn goal(&self) -> Until {
+        self.until
+    }
+
+    /// Returns the maximum time of one attempt.
+    #[must_use]
+    pub const fn longest_attempt(&self) -> Duration {
+        self.attempt_timeout
+    }
+
+    /// Returns whether a wait with this policy also serves a request for a wait with `other`, after
+    /// its deadline and its goal are [extended](Self::extended_for): no other limit differs, and the
+    /// goals do not exclude each other.
+    #[must_use]
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        let other_limits = Self { until: self.until, timeout: self.timeout, ..*other };
+        self.until.agrees_with(other.until) && *self == other_limits
+    }
+
     /// Returns the deadline as a time since the wait began, or `Duration::MAX` without a timeout.
     #[must_use]
     pub fn deadline(&self) -> Duration {

@@ -37,7 +37,6 @@ impl Until {
 
     /// Returns whether one wait can have both goals: it goes on after the end of the job if one of them
     /// needs that. An object cannot become ready and gone at once.
-    #[cfg(feature = "tokio")]
     pub(crate) fn agrees_with(self, other: Self) -> bool {
         self == other || self == Self::Ended || other == Self::Ended
     }

@@ -1,0 +1,112 @@
+//! The request budget that all workers share: one row of the database.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use job_poller::{
+    budget::{AttemptStats, Budget, UrgencyBucket},
+    schedule::BudgetShare,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{database::Transaction, error::StoreError};
+
+/// The limits of the requests of all workers together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Limits {
+    pub(crate) per_second: f64,
+    pub(crate) max_in_flight: usize,
+}
+
+impl Limits {
+    /// The limits of a fleet.
+    pub(crate) const DEFAULT: Self = Self { per_second: 50.0, max_in_flight: 20 };
+}
+
+/// The budget as stored.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SharedBudget {
+    budget: Budget,
+    /// The latest time that the budget was told, since 1970. It never decreases, although the clock
+    /// of the database may.
+    now: Duration,
+}
+
+impl SharedBudget {
+    fn new() -> Self {
+        let Limits { per_second, max_in_flight } = Limits::DEFAULT;
+        Self { budget: Budget::new(per_second, max_in_flight), now: Duration::ZERO }
+    }
+
+    /// Reads the budget, and locks it until the end of the transaction.
+    pub(crate) async fn lock(
+        transaction: &mut Transaction,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let sql = "SELECT state FROM cce_budget WHERE id = 1 FOR UPDATE";
+        let row = transaction.row(sql, &[]).await?;
+        let text = row.map(|row| row.text("state")).transpose()?.unwrap_or_default();
+        // If the state is missing or from another version, start over. Only the counts are lost until
+        // each wait has made its next attempt.
+        let mut budget: Self = serde_json::from_str(&text).unwrap_or_else(|_| Self::new());
+        budget.advance_to(now);
+        Ok(budget)
+    }
+
+    pub(crate) async fn save(&self, transaction: &mut Transaction) -> Result<(), StoreError> {
+        let text = serde_json::to_string(self)
+            .map_err(|error| StoreError::unreadable("cce_budget.state", error))?;
+        let sql = "UPDATE cce_budget SET state = $1 WHERE id = 1";
+        transaction.execute(sql, &[(&text).into()]).await.map(drop)
+    }
+
+    /// Advances the time of the budget, which never decreases.
+    pub(crate) fn advance_to(&mut self, now: Timestamp) {
+        let since = now.duration_since(Timestamp::UNIX_EPOCH).try_into().unwrap_or_default();
+        self.now = self.now.max(since);
+        self.budget.reprice(self.now, self.budget.waiters());
+    }
+
+    pub(crate) fn set_limits(&mut self, limits: Limits) {
+        self.budget.set_limits(limits.per_second, limits.max_in_flight);
+    }
+
+    pub(crate) fn max_in_flight(&self) -> usize {
+        self.budget.max_in_flight()
+    }
+
+    /// Returns when the next request may be sent, not earlier than now.
+    pub(crate) fn next_slot(&self) -> Timestamp {
+        timestamp(self.budget.next_slot().max(self.now))
+    }
+
+    /// Returns whether a request that no wait needs yet may be used for a wait that is not due.
+    pub(crate) fn may_advance(&self) -> bool {
+        self.budget.is_binding() && self.budget.throttled_until() <= self.now
+    }
+
+    /// Takes the slot at `at`, which becomes the current time of the budget.
+    pub(crate) fn consume(&mut self, at: Timestamp) {
+        self.advance_to(at);
+        self.budget.consume(self.now, 1);
+    }
+
+    /// Records attempts that have ended.
+    pub(crate) fn record(&mut self, stats: &AttemptStats) {
+        self.budget.record(self.now, stats);
+    }
+
+    /// Replaces the urgency of a wait, which is `None` before its first plan and after its end.
+    pub(crate) fn update(&mut self, before: Option<UrgencyBucket>, now: Option<UrgencyBucket>) {
+        self.budget.update(before, now);
+    }
+
+    /// Returns the share of each wait.
+    pub(crate) fn share(&self) -> BudgetShare {
+        self.budget.share(self.budget.waiters())
+    }
+}
+
+fn timestamp(since: Duration) -> Timestamp {
+    Timestamp::UNIX_EPOCH.saturating_add(since).unwrap_or(Timestamp::MAX)
+}

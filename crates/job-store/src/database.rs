@@ -1,0 +1,253 @@
+//! The database of a store: one pool, transactions, and the same SQL for PostgreSQL and SQLite.
+
+mod migrate;
+mod row;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use job_transport::clock::Clock;
+use sqlx::{AssertSqlSafe, Encode, Type, query::Query};
+#[cfg(feature = "postgres")]
+use sqlx::{PgPool, Postgres};
+#[cfg(feature = "sqlite")]
+use sqlx::{Sqlite, SqlitePool};
+
+pub(crate) use self::row::{Row, from_micros, to_micros};
+use crate::error::StoreError;
+
+/// A pool of connections, and the source of the time.
+#[derive(Clone)]
+pub(crate) struct Database {
+    pool: Pool,
+    /// The clock in place of the database's, in tests.
+    clock: Option<Arc<dyn Clock>>,
+}
+
+#[derive(Clone, Debug)]
+enum Pool {
+    #[cfg(feature = "postgres")]
+    Postgres(PgPool),
+    #[cfg(feature = "sqlite")]
+    Sqlite(SqlitePool),
+}
+
+/// A transaction, which is rolled back if it is dropped.
+pub(crate) struct Transaction {
+    inner: Inner,
+    clock: Option<Arc<dyn Clock>>,
+}
+
+enum Inner {
+    #[cfg(feature = "postgres")]
+    Postgres(sqlx::Transaction<'static, Postgres>),
+    #[cfg(feature = "sqlite")]
+    Sqlite(sqlx::Transaction<'static, Sqlite>),
+}
+
+/// A parameter of a statement.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Value<'a> {
+    Int(Option<i64>),
+    Text(Option<&'a str>),
+}
+
+impl From<i64> for Value<'_> {
+    fn from(value: i64) -> Self {
+        Self::Int(Some(value))
+    }
+}
+
+impl From<Option<i64>> for Value<'_> {
+    fn from(value: Option<i64>) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl From<bool> for Value<'_> {
+    fn from(value: bool) -> Self {
+        Self::Int(Some(value.into()))
+    }
+}
+
+impl From<Timestamp> for Value<'_> {
+    fn from(value: Timestamp) -> Self {
+        Self::Int(Some(to_micros(value)))
+    }
+}
+
+impl From<Option<Timestamp>> for Value<'_> {
+    fn from(value: Option<Timestamp>) -> Self {
+        Self::Int(value.map(to_micros))
+    }
+}
+
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(value: &'a str) -> Self {
+        Self::Text(Some(value))
+    }
+}
+
+impl<'a> From<&'a String> for Value<'a> {
+    fn from(value: &'a String) -> Self {
+        Self::Text(Some(value))
+    }
+}
+
+impl<'a> From<Option<&'a str>> for Value<'a> {
+    fn from(value: Option<&'a str>) -> Self {
+        Self::Text(value)
+    }
+}
+
+impl Database {
+    #[cfg(feature = "postgres")]
+    pub(crate) const fn postgres(pool: PgPool) -> Self {
+        Self { pool: Pool::Postgres(pool), clock: None }
+    }
+
+    #[cfg(feature = "sqlite")]
+    pub(crate) const fn sqlite(pool: SqlitePool) -> Self {
+        Self { pool: Pool::Sqlite(pool), clock: None }
+    }
+
+    /// Takes the time from a clock instead of the database.
+    #[cfg(test)]
+    pub(crate) fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Begins a transaction. In SQLite, it is the only one that writes.
+    pub(crate) async fn begin(&self) -> Result<Transaction, StoreError> {
+        let inner = match &self.pool {
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(pool) => Inner::Postgres(pool.begin().await?),
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(pool) => Inner::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
+        };
+        Ok(Transaction { inner, clock: self.clock.clone() })
+    }
+
+    /// Begins a transaction that only reads.
+    pub(crate) async fn begin_read(&self) -> Result<Transaction, StoreError> {
+        let inner = match &self.pool {
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(pool) => Inner::Postgres(pool.begin().await?),
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(pool) => Inner::Sqlite(pool.begin().await?),
+        };
+        Ok(Transaction { inner, clock: self.clock.clone() })
+    }
+}
+
+impl Transaction {
+    /// Returns the time of the database.
+    pub(crate) async fn now(&mut self) -> Result<Timestamp, StoreError> {
+        if let Some(clock) = &self.clock {
+            return Ok(clock.now());
+        }
+        let sql = match &self.inner {
+            #[cfg(feature = "postgres")]
+            Inner::Postgres(_) => {
+                "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now"
+            }
+            #[cfg(feature = "sqlite")]
+            Inner::Sqlite(_) => "SELECT CAST(unixepoch('subsec') * 1000000 AS BIGINT) AS now",
+        };
+        let row = self.row(sql, &[]).await?;
+        from_micros(row.and_then(|row| row.int("now").ok()).unwrap_or_default())
+    }
+
+    /// Executes a statement, and returns the number of rows that it changed.
+    pub(crate) async fn execute(
+        &mut self,
+        sql: &'static str,
+        values: &[Value<'_>],
+    ) -> Result<u64, StoreError> {
+        Ok(match &mut self.inner {
+            #[cfg(feature = "postgres")]
+            Inner::Postgres(transaction) => {
+                bind(sql.into(), values).execute(&mut **transaction).await?.rows_affected()
+            }
+            #[cfg(feature = "sqlite")]
+            Inner::Sqlite(transaction) => {
+                bind(without_locks(sql), values).execute(&mut **transaction).await?.rows_affected()
+            }
+        })
+    }
+
+    /// Returns the rows of a query.
+    pub(crate) async fn rows(
+        &mut self,
+        sql: &'static str,
+        values: &[Value<'_>],
+    ) -> Result<Vec<Row>, StoreError> {
+        Ok(match &mut self.inner {
+            #[cfg(feature = "postgres")]
+            Inner::Postgres(transaction) => {
+                let rows = bind(sql.into(), values).fetch_all(&mut **transaction).await?;
+                rows.into_iter().map(Row::Postgres).collect()
+            }
+            #[cfg(feature = "sqlite")]
+            Inner::Sqlite(transaction) => {
+                let rows = bind(without_locks(sql), values).fetch_all(&mut **transaction).await?;
+                rows.into_iter().map(Row::Sqlite).collect()
+            }
+        })
+    }
+
+    /// Returns the first row of a query.
+    pub(crate) async fn row(
+        &mut self,
+        sql: &'static str,
+        values: &[Value<'_>],
+    ) -> Result<Option<Row>, StoreError> {
+        Ok(self.rows(sql, values).await?.into_iter().next())
+    }
+
+    /// Wakes the sessions that listen to a channel of PostgreSQL, after the commit.
+    pub(crate) async fn notify(&mut self, channel: &'static str) -> Result<(), StoreError> {
+        match &self.inner {
+            #[cfg(feature = "postgres")]
+            Inner::Postgres(_) => {
+                self.rows("SELECT pg_notify($1, '')", &[channel.into()]).await.map(drop)
+            }
+            #[cfg(feature = "sqlite")]
+            Inner::Sqlite(_) => {
+                let _ = channel;
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) async fn commit(self) -> Result<(), StoreError> {
+        match self.inner {
+            #[cfg(feature = "postgres")]
+            Inner::Postgres(transaction) => transaction.commit().await?,
+            #[cfg(feature = "sqlite")]
+            Inner::Sqlite(transaction) => transaction.commit().await?,
+        }
+        Ok(())
+    }
+}
+
+/// Removes the locks of rows, which SQLite does not have, because a transaction locks the database.
+#[cfg(feature = "sqlite")]
+fn without_locks(sql: &'static str) -> String {
+    sql.replace(" FOR UPDATE SKIP LOCKED", "").replace(" FOR UPDATE", "")
+}
+
+fn bind<'a, DB>(sql: String, values: &'a [Value<'a>]) -> Query<'a, DB, DB::Arguments>
+where
+    DB: sqlx::Database,
+    Option<i64>: Encode<'a, DB> + Type<DB>,
+    Option<&'a str>: Encode<'a, DB> + Type<DB>,
+{
+    // All statements are constants of this crate; values are parameters.
+    let query = sqlx::query(AssertSqlSafe(sql));
+    values.iter().fold(query, |query, value| match value {
+        Value::Int(value) => query.bind(*value),
+        Value::Text(value) => query.bind(*value),
+    })
+}

@@ -1,0 +1,220 @@
+//! The row of a wait in the table `cce_waits`.
+
+use jiff::Timestamp;
+use job_poller::{
+    WaitPolicy,
+    durable::{StoredResult, StoredWait, WaitKey},
+};
+use job_transport::JobSnapshot;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    database::{Row, Transaction, Value},
+    error::StoreError,
+    receiver::{MAX_RECEIVERS, Receiver},
+};
+
+/// A wait as stored.
+#[derive(Clone, Debug)]
+pub(crate) struct WaitRow {
+    pub(crate) key: WaitKey,
+    /// Differs between two waits of the same key.
+    pub(crate) number: i64,
+    /// Changes with each attempt and each cancellation.
+    pub(crate) tick: i64,
+    pub(crate) state: WaitState,
+    pub(crate) receivers: Vec<Receiver>,
+    pub(crate) extension: Option<Extension>,
+    pub(crate) lease: Option<Timestamp>,
+    pub(crate) is_hinted: bool,
+    pub(crate) is_paused: bool,
+    pub(crate) created_at: Timestamp,
+}
+
+/// What a wait is doing.
+#[derive(Clone, Debug)]
+pub(crate) enum WaitState {
+    /// The wait, and when its next attempt is due.
+    Active(Box<StoredWait>, Timestamp),
+    Finished(StoredResult, Timestamp),
+}
+
+/// A policy that was requested while an attempt was in flight.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Extension {
+    pub(crate) policy: WaitPolicy,
+    pub(crate) at: Timestamp,
+}
+
+/// The columns of a wait.
+macro_rules! columns {
+    () => {
+        "key, number, tick, wait, snapshot, extension, receivers, due, lease, hinted, paused, \
+         outcome, has_job_ended, result, created_at, finished_at"
+    };
+}
+pub(crate) use columns;
+
+impl WaitRow {
+    pub(crate) fn from_row(row: &Row) -> Result<Self, StoreError> {
+        let unreadable = |error| StoreError::unreadable("key", error);
+        let key = row.text("key")?.parse::<WaitKey>().map_err(unreadable)?;
+        let created_at = row.time("created_at")?.unwrap_or_default();
+        let state = match row.opt_text("outcome")? {
+            Some(outcome) => {
+                let (body, has_job_ended) = (row.text("result")?, row.int("has_job_ended")? != 0);
+                let result = StoredResult::from_parts(outcome, has_job_ended, body);
+                WaitState::Finished(result, row.time("finished_at")?.unwrap_or(created_at))
+            }
+            None => {
+                let wait: Option<StoredWait> = row.json("wait")?;
+                let wait = wait.ok_or_else(|| StoreError::unreadable("wait", "it is empty"))?;
+                let snapshot: Option<JobSnapshot> = row.json("snapshot")?;
+                let wait = wait.with_snapshot(snapshot);
+                WaitState::Active(wait.into(), row.time("due")?.unwrap_or(created_at))
+            }
+        };
+        Ok(Self {
+            key,
+            number: row.int("number")?,
+            tick: row.int("tick")?,
+            state,
+            receivers: row.json("receivers")?.unwrap_or_default(),
+            extension: row.json("extension")?,
+            lease: row.time("lease")?,
+            is_hinted: row.int("hinted")? != 0,
+            is_paused: row.int("paused")? != 0,
+            created_at,
+        })
+    }
+
+    /// Reads the row with this key, and locks it until the end of the transaction.
+    pub(crate) async fn lock(
+        transaction: &mut Transaction,
+        key: &WaitKey,
+    ) -> Result<Option<Self>, StoreError> {
+        let sql = concat!("SELECT ", columns!(), " FROM cce_waits WHERE key = $1 FOR UPDATE");
+        let row = transaction.row(sql, &[(&key.to_string()).into()]).await?;
+        row.as_ref().map(Self::from_row).transpose()
+    }
+
+    /// Reads the row with this key.
+    pub(crate) async fn get(
+        transaction: &mut Transaction,
+        key: &WaitKey,
+    ) -> Result<Option<Self>, StoreError> {
+        let sql = concat!("SELECT ", columns!(), " FROM cce_waits WHERE key = $1");
+        let row = transaction.row(sql, &[(&key.to_string()).into()]).await?;
+        row.as_ref().map(Self::from_row).transpose()
+    }
+
+    /// Inserts the row, or replaces that of an earlier wait with the same key.
+    pub(crate) async fn insert(&self, transaction: &mut Transaction) -> Result<(), StoreError> {
+        let delete = "DELETE FROM cce_waits WHERE key = $1";
+        transaction.execute(delete, &[(&self.key.to_string()).into()]).await?;
+        let sql = "INSERT INTO cce_waits (key, project, number, tick, receivers, paused, created_at) \
+                   VALUES ($1, $2, $3, $4, '[]', $5, $6)";
+        let key = self.key.to_string();
+        let values: [Value<'_>; 6] = [
+            (&key).into(),
+            self.key.project.as_str().into(),
+            self.number.into(),
+            self.tick.into(),
+            self.is_paused.into(),
+            self.created_at.into(),
+        ];
+        transaction.execute(sql, &values).await?;
+        self.update(transaction, None).await
+    }
+
+    /// Writes what changes during a wait. The snapshot is written only if it differs from `before`,
+    /// because it is the largest part and changes rarely.
+    pub(crate) async fn update(
+        &self,
+        transaction: &mut Transaction,
+        before: Option<&JobSnapshot>,
+    ) -> Result<(), StoreError> {
+        let key = self.key.to_string();
+        let receivers = to_json(&self.receivers)?;
+        let extension = self.extension.as_ref().map(to_json).transpose()?;
+        match &self.state {
+            WaitState::Active(wait, due) => {
+                let snapshot = wait.checkpoint().machine().snapshot();
+                let text = to_json(&wait.as_ref().clone().with_snapshot(None))?;
+                let sql = "UPDATE cce_waits SET tick = $2, wait = $3, extension = $4, receivers = $5, \
+                           due = $6, earliest = $7, lease = $8, hinted = $9 WHERE key = $1";
+                let values: [Value<'_>; 9] = [
+                    (&key).into(),
+                    self.tick.into(),
+                    (&text).into(),
+                    extension.as_deref().into(),
+                    (&receivers).into(),
+                    (*due).into(),
+                    wait.earliest_attempt_at().into(),
+                    self.lease.into(),
+                    self.is_hinted.into(),
+                ];
+                transaction.execute(sql, &values).await?;
+                let is_same = match (before, snapshot) {
+                    (Some(before), Some(now)) => before == now,
+                    (None, None) => true,
+                    _ => false,
+                };
+                if !is_same {
+                    let text = snapshot.map(to_json).transpose()?;
+                    let sql = "UPDATE cce_waits SET snapshot = $2 WHERE key = $1";
+                    transaction.execute(sql, &[(&key).into(), text.as_deref().into()]).await?;
+                }
+            }
+            WaitState::Finished(result, finished_at) => {
+                let sql = "UPDATE cce_waits SET tick = $2, wait = NULL, snapshot = NULL, \
+                           extension = NULL, receivers = $3, due = NULL, earliest = NULL, \
+                           lease = NULL, hinted = 0, outcome = $4, has_job_ended = $5, result = $6, \
+                           finished_at = $7 WHERE key = $1";
+                let values: [Value<'_>; 7] = [
+                    (&key).into(),
+                    self.tick.into(),
+                    (&receivers).into(),
+                    (&result.outcome).into(),
+                    result.has_job_ended.into(),
+                    (&result.body).into(),
+                    (*finished_at).into(),
+                ];
+                transaction.execute(sql, &values).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns whether a worker makes an attempt.
+    pub(crate) fn is_in_flight(&self, now: Timestamp) -> bool {
+        self.lease.is_some_and(|until| until > now)
+    }
+
+    /// Adds receivers that are not in the list, and returns them.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there are too many.
+    pub(crate) fn add_receivers(
+        &mut self,
+        receivers: &[Receiver],
+    ) -> Result<Vec<Receiver>, StoreError> {
+        let mut added = Vec::new();
+        for receiver in receivers {
+            if self.receivers.contains(receiver) {
+                continue;
+            }
+            if self.receivers.len() >= MAX_RECEIVERS {
+                return Err(StoreError::TooManyReceivers);
+            }
+            self.receivers.push(receiver.clone());
+            added.push(receiver.clone());
+        }
+        Ok(added)
+    }
+}
+
+pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::unreadable("a value", error))
+}

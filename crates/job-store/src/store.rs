@@ -1,0 +1,313 @@
+//! The calls of a store.
+
+mod deliveries;
+mod list;
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use job_model::ProjectId;
+use job_notify::{DisabledNotifier, Notifier};
+use job_poller::{
+    WaitPolicy,
+    durable::{StoredResult, StoredWait, WaitKey},
+    machine::{Action, Input},
+    schedule::{Adaptive, BudgetShare},
+};
+use tokio::sync::Notify;
+
+pub use self::list::{ListQuery, Page};
+use crate::{
+    budget::SharedBudget,
+    database::{Database, Transaction},
+    error::StoreError,
+    outbox,
+    receiver::Receiver,
+    row::{Extension, WaitRow, WaitState},
+    status::WaitStatus,
+    watch::Watch,
+};
+
+/// Keeps waits in a database.
+///
+/// A store records what to wait for. A [`Worker`](crate::Worker) makes the attempts; any number of
+/// them can share one PostgreSQL database. A store in SQLite belongs to one process.
+///
+/// Clones are cheap and share the pool of connections.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) database: Database,
+    pub(crate) notifier: Arc<dyn Notifier>,
+    /// Wakes the workers of this process.
+    pub(crate) changed: Arc<Notify>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens a store in PostgreSQL (version 12 or later), and creates or updates its tables, whose names begin
+    /// with `cce_`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the database cannot be reached, if the user may not create tables, or if
+    /// the tables are those of a later version.
+    #[cfg(feature = "postgres")]
+    pub async fn postgres(pool: sqlx::PgPool) -> Result<Self, StoreError> {
+        Self::open(Database::postgres(pool)).await
+    }
+
+    /// Opens a store in SQLite, and creates or updates its tables, whose names begin with `cce_`.
+    ///
+    /// Use the journal mode WAL and a busy timeout of some seconds.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be opened or written, or if the tables are those of a
+    /// later version.
+    #[cfg(feature = "sqlite")]
+    pub async fn sqlite(pool: sqlx::SqlitePool) -> Result<Self, StoreError> {
+        Self::open(Database::sqlite(pool)).await
+    }
+
+    pub(crate) async fn open(database: Database) -> Result<Self, StoreError> {
+        database.migrate().await?;
+        Ok(Self { database, notifier: Arc::new(DisabledNotifier::new()), changed: Arc::default() })
+    }
+
+    /// Sets the notifier that checks receivers and delivers to them. By default, none is accepted.
+    #[must_use]
+    pub fn notifier(mut self, notifier: impl Notifier + 'static) -> Self {
+        self.notifier = Arc::new(notifier);
+        self
+    }
+
+    /// Waits for a job, and returns the status of the wait.
+    ///
+    /// The call can be repeated. If a wait for the job is active, the later deadline applies, a goal
+    /// (ready or gone) is added, and so are the receivers. If the job has ended, the status contains
+    /// the result, and new receivers are notified of it, unless the goal needs more readings.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Conflict`](StoreError::Conflict) if a wait is active whose policy differs in more
+    /// than its deadline and its goal, an error if a receiver is not allowed or if there are more than
+    /// 16, and an error if the database fails.
+    pub async fn watch(&self, key: &WaitKey, watch: &Watch) -> Result<WaitStatus, StoreError> {
+        for address in watch.receivers.iter().filter_map(Receiver::webhook) {
+            self.notifier.check(address)?;
+        }
+        let mut transaction = self.database.begin().await?;
+        let row = WaitRow::lock(&mut transaction, key).await?;
+        let now = transaction.now().await?;
+        let row = match row {
+            Some(row) if row.answers(watch.policy) => {
+                change(&mut transaction, row, watch, now).await?
+            }
+            previous => start(&mut transaction, key, previous.as_ref(), watch, now).await?,
+        };
+        transaction.commit().await?;
+        self.changed.notify_waiters();
+        Ok(WaitStatus::from_row(&row, now))
+    }
+
+    /// Returns the status of a wait, or `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the database fails.
+    pub async fn get(&self, key: &WaitKey) -> Result<Option<WaitStatus>, StoreError> {
+        let mut transaction = self.database.begin_read().await?;
+        let row = WaitRow::get(&mut transaction, key).await?;
+        let now = transaction.now().await?;
+        Ok(row.map(|row| WaitStatus::from_row(&row, now)))
+    }
+
+    /// Stops a wait, without a notification. The job itself continues. Returns the status, or `None`
+    /// if there is no wait.
+    ///
+    /// If an attempt is in flight, its result is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the database fails.
+    pub async fn cancel(&self, key: &WaitKey) -> Result<Option<WaitStatus>, StoreError> {
+        let mut transaction = self.database.begin().await?;
+        let Some(mut row) = WaitRow::lock(&mut transaction, key).await? else { return Ok(None) };
+        let now = transaction.now().await?;
+        if let WaitState::Active(wait, _) = &mut row.state {
+            let urgency = wait.urgency();
+            // A stop plans nothing.
+            let share = BudgetShare::new(Duration::ZERO, Duration::MAX);
+            let step = wait.step(&Adaptive::new(), share, now, Input::Stop);
+            if let Action::Finish(result) = step.action {
+                row.state = WaitState::Finished(StoredResult::new(key, &result), now);
+            }
+            // The worker that makes an attempt sees another number and drops its result.
+            row.tick += 1;
+            row.update(&mut transaction, None).await?;
+            let mut budget = SharedBudget::lock(&mut transaction, now).await?;
+            budget.update(urgency, None);
+            budget.save(&mut transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok(Some(WaitStatus::from_row(&row, now)))
+    }
+
+    /// Reads a job as soon as possible, because it may have changed. Returns whether a wait for the
+    /// job is active.
+    ///
+    /// The budget and the minimum delay of 2 s apply.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the database fails.
+    pub async fn hint(&self, key: &WaitKey) -> Result<bool, StoreError> {
+        let mut transaction = self.database.begin().await?;
+        // During an attempt, the hint is kept for the next plan.
+        let sql = "UPDATE cce_waits SET hinted = 1, \
+                   due = CASE WHEN earliest < due THEN earliest ELSE due END \
+                   WHERE key = $1 AND outcome IS NULL";
+        let changed = transaction.execute(sql, &[(&key.to_string()).into()]).await?;
+        transaction.commit().await?;
+        self.changed.notify_waiters();
+        Ok(changed > 0)
+    }
+
+    /// Makes no requests for a project until [`resume`](Self::resume), for example while its
+    /// credentials are replaced. Deadlines continue.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the database fails.
+    pub async fn pause(&self, project: &ProjectId) -> Result<(), StoreError> {
+        let insert = "INSERT INTO cce_paused_projects (project) VALUES ($1) \
+                      ON CONFLICT (project) DO NOTHING";
+        let update = "UPDATE cce_waits SET paused = 1 WHERE project = $1 AND outcome IS NULL";
+        self.set_paused(project, [insert, update]).await
+    }
+
+    /// Makes requests for a project again after [`pause`](Self::pause).
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the database fails.
+    pub async fn resume(&self, project: &ProjectId) -> Result<(), StoreError> {
+        let delete = "DELETE FROM cce_paused_projects WHERE project = $1";
+        let update = "UPDATE cce_waits SET paused = 0 WHERE project = $1 AND outcome IS NULL";
+        self.set_paused(project, [delete, update]).await?;
+        self.changed.notify_waiters();
+        Ok(())
+    }
+
+    async fn set_paused(
+        &self,
+        project: &ProjectId,
+        statements: [&'static str; 2],
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.database.begin().await?;
+        for statement in statements {
+            transaction.execute(statement, &[project.as_str().into()]).await?;
+        }
+        transaction.commit().await
+    }
+}
+
+impl WaitRow {
+    /// Returns whether this wait can serve a request with `policy`: it is active, or its result is
+    /// what the request asks for.
+    fn answers(&self, policy: WaitPolicy) -> bool {
+        match &self.state {
+            WaitState::Active(..) => true,
+            WaitState::Finished(result, _) => result.answers(policy.goal()),
+        }
+    }
+}
+
+/// Creates a wait, in place of an earlier one.
+async fn start(
+    transaction: &mut Transaction,
+    key: &WaitKey,
+    previous: Option<&WaitRow>,
+    watch: &Watch,
+    now: Timestamp,
+) -> Result<WaitRow, StoreError> {
+    let seed = RandomState::new().hash_one(0);
+    let paused = "SELECT project FROM cce_paused_projects WHERE project = $1";
+    let paused = transaction.row(paused, &[key.project.as_str().into()]).await?;
+    // Derived from the time, so that it is not used again after the row of this wait is deleted.
+    let number = previous.map_or(0, |row| row.number + 1).max(now.as_millisecond());
+    let mut row = WaitRow {
+        key: key.clone(),
+        number,
+        tick: previous.map_or(0, |row| row.tick) + 1,
+        state: WaitState::Active(
+            Box::new(StoredWait::new(key.job.clone(), watch.policy, seed, now)),
+            now,
+        ),
+        receivers: Vec::new(),
+        extension: None,
+        lease: None,
+        is_hinted: false,
+        is_paused: paused.is_some(),
+        created_at: now,
+    };
+    row.add_receivers(&watch.receivers)?;
+    row.insert(transaction).await?;
+    Ok(row)
+}
+
+/// Extends an active wait, or adds receivers to a finished one.
+async fn change(
+    transaction: &mut Transaction,
+    mut row: WaitRow,
+    watch: &Watch,
+    now: Timestamp,
+) -> Result<WaitRow, StoreError> {
+    let added = row.add_receivers(&watch.receivers)?;
+    let before = match &mut row.state {
+        WaitState::Active(wait, _) => {
+            if !wait.checkpoint().policy().agrees_with(&watch.policy) {
+                return Err(StoreError::Conflict);
+            }
+            let before = wait.checkpoint().machine().snapshot().cloned();
+            if row.lease.is_some_and(|until| until > now) {
+                // The attempt in flight ends with the state of before, and is then extended.
+                row.extension = Some(Extension { policy: watch.policy, at: now });
+            } else {
+                wait.extend(&watch.policy, now);
+            }
+            before
+        }
+        WaitState::Finished(result, _) => {
+            outbox::insert(transaction, &row.key, row.number, result, &added, now).await?;
+            None
+        }
+    };
+    row.update(transaction, before.as_ref()).await?;
+    Ok(row)
+}
+
+impl Store {
+    /// Deletes waits that finished longer ago than `retention`, with their notifications.
+    pub(crate) async fn delete_finished(&self, retention: Duration) -> Result<(), StoreError> {
+        let mut transaction = self.database.begin().await?;
+        let now = transaction.now().await?;
+        let before = now.saturating_sub(retention).unwrap_or(Timestamp::MIN);
+        let waits = "DELETE FROM cce_waits WHERE finished_at < $1 AND NOT EXISTS \
+                     (SELECT 1 FROM cce_outbox WHERE cce_outbox.key = cce_waits.key \
+                     AND cce_outbox.state = 'pending')";
+        transaction.execute(waits, &[before.into()]).await?;
+        let notifications = "DELETE FROM cce_outbox WHERE created_at < $1 AND state <> 'pending'";
+        transaction.execute(notifications, &[before.into()]).await?;
+        transaction.commit().await
+    }
+}

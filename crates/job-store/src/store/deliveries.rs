@@ -1,0 +1,99 @@
+//! The tries to deliver notifications.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use job_notify::{Delivery, receiver_name};
+
+use super::Store;
+use crate::{
+    database::Value,
+    error::StoreError,
+    outbox::{DueNotification, columns},
+    row::to_json,
+};
+
+/// How long a worker may take for a try.
+const TRY_LEASE: Duration = Duration::from_secs(120);
+
+impl Store {
+    /// Tries again to deliver a notification, for example after its receiver was repaired. Returns
+    /// whether it was not delivered yet.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the database fails.
+    pub async fn retry(&self, id: &str) -> Result<bool, StoreError> {
+        let mut transaction = self.database.begin().await?;
+        let sql = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM cce_outbox WHERE id = $1 AND state <> 'delivered' AND receiver IS NOT NULL FOR UPDATE"
+        );
+        let Some(row) = transaction.row(sql, &[id.into()]).await? else { return Ok(false) };
+        let now = transaction.now().await?;
+        let seed = row.int("number")?.unsigned_abs();
+        let delivery = to_json(&Delivery::new().with_seed(seed))?;
+        let sql =
+            "UPDATE cce_outbox SET delivery = $2, state = 'pending', next_try = $3 WHERE id = $1";
+        transaction.execute(sql, &[id.into(), (&delivery).into(), now.into()]).await?;
+        transaction.commit().await?;
+        self.changed.notify_waiters();
+        Ok(true)
+    }
+
+    /// Returns up to `limit` notifications that are due, with a lease on them, and when the next one
+    /// is due.
+    pub(crate) async fn due_notifications(
+        &self,
+        limit: u32,
+    ) -> Result<(Vec<DueNotification>, Option<Timestamp>), StoreError> {
+        let mut transaction = self.database.begin().await?;
+        let now = transaction.now().await?;
+        let sql = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM cce_outbox WHERE next_try <= $1 AND (lease IS NULL OR lease <= $1) \
+             ORDER BY next_try LIMIT $2 FOR UPDATE SKIP LOCKED"
+        );
+        let rows = transaction.rows(sql, &[now.into(), i64::from(limit).into()]).await?;
+        let lease = now.saturating_add(TRY_LEASE).unwrap_or(now);
+        let mut due = Vec::new();
+        for row in rows {
+            let notification = DueNotification::from_row(&row)?;
+            let sql = "UPDATE cce_outbox SET lease = $2 WHERE id = $1";
+            transaction.execute(sql, &[(&notification.id).into(), lease.into()]).await?;
+            due.push(notification);
+        }
+        let sql = "SELECT min(next_try) AS next_try FROM cce_outbox WHERE next_try > $1";
+        let next = transaction.row(sql, &[now.into()]).await?;
+        let next = next.map(|row| row.time("next_try")).transpose()?.flatten();
+        transaction.commit().await?;
+        Ok((due, next))
+    }
+
+    /// Makes one try to deliver a notification, and records its result.
+    pub(crate) async fn deliver(&self, due: DueNotification) -> Result<(), StoreError> {
+        let DueNotification { id, address, notification, mut delivery } = due;
+        let result = self.notifier.deliver(&address, &notification).await;
+        if let Err(error) = &result {
+            let receiver = receiver_name(&address).unwrap_or_default();
+            tracing::warn!(notification = notification.id(), receiver, %error, "notification not delivered");
+        }
+        let mut transaction = self.database.begin().await?;
+        let now = transaction.now().await?;
+        delivery.handle_result(result, now);
+        let stored = to_json(&delivery)?;
+        let sql = "UPDATE cce_outbox SET delivery = $2, state = $3, tries = tries + 1, \
+                   last_error = $4, next_try = $5, lease = NULL WHERE id = $1 AND state = 'pending'";
+        let values: [Value<'_>; 5] = [
+            (&id).into(),
+            (&stored).into(),
+            delivery.state().as_str().into(),
+            delivery.last_error().into(),
+            delivery.next_try_at().into(),
+        ];
+        transaction.execute(sql, &values).await?;
+        transaction.commit().await
+    }
+}

@@ -1,0 +1,209 @@
+//! The list of waits, and of notifications that are not delivered.
+
+use jiff::Timestamp;
+use job_model::ProjectId;
+use job_notify::{Delivery, receiver_name};
+use job_poller::durable::WaitKey;
+
+use super::Store;
+use crate::{
+    database::{Row, Value},
+    error::StoreError,
+    outbox,
+    row::{WaitRow, columns},
+    status::{NotificationStatus, WaitStatus},
+};
+
+/// Which waits to list. By default all, 100 per page.
+///
+/// # Examples
+///
+/// ```
+/// use job_store::ListQuery;
+///
+/// let overdue = ListQuery::new().project("10d0b3a1".parse()?).overdue();
+/// # Ok::<(), job_model::IdError>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "a query does nothing until it is passed to `Store::list`"]
+pub struct ListQuery {
+    project: Option<ProjectId>,
+    state: Option<State>,
+    after: Option<WaitKey>,
+    limit: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Active,
+    Finished,
+    Failed,
+    Overdue,
+}
+
+/// The maximum number of waits in a page.
+const MAX_PAGE: u32 = 1000;
+
+/// How long an attempt is due before its wait is overdue. Longer than a request that is queued.
+const OVERDUE_AFTER: std::time::Duration = std::time::Duration::from_secs(120);
+
+impl ListQuery {
+    /// Creates a query for all waits.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Lists only the waits of this project.
+    pub fn project(mut self, project: ProjectId) -> Self {
+        self.project = Some(project);
+        self
+    }
+
+    /// Lists only active waits.
+    pub const fn active(mut self) -> Self {
+        self.state = Some(State::Active);
+        self
+    }
+
+    /// Lists only finished waits.
+    pub const fn finished(mut self) -> Self {
+        self.state = Some(State::Finished);
+        self
+    }
+
+    /// Lists only waits that finished otherwise than with success.
+    pub const fn failed(mut self) -> Self {
+        self.state = Some(State::Failed);
+        self
+    }
+
+    /// Lists only active waits whose attempt has been due for more than two minutes: no worker runs,
+    /// the budget is too small, or the project is paused.
+    pub const fn overdue(mut self) -> Self {
+        self.state = Some(State::Overdue);
+        self
+    }
+
+    /// Continues after the last key of the page before.
+    pub fn after(mut self, key: WaitKey) -> Self {
+        self.after = Some(key);
+        self
+    }
+
+    /// Sets the number of waits per page. The default is 100, the maximum 1,000.
+    pub const fn limit(mut self, waits: u32) -> Self {
+        self.limit = Some(waits);
+        self
+    }
+}
+
+/// A page of waits, ordered by their keys.
+#[derive(Clone, Debug, serde::Serialize)]
+#[non_exhaustive]
+pub struct Page {
+    /// The waits.
+    pub waits: Vec<WaitStatus>,
+    /// The key after which the next page begins, or `None` if this is the last one.
+    pub next: Option<WaitKey>,
+}
+
+impl Store {
+    /// Lists waits, page by page.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the database fails.
+    pub async fn list(&self, query: &ListQuery) -> Result<Page, StoreError> {
+        let mut transaction = self.database.begin_read().await?;
+        let now = transaction.now().await?;
+        let limit = query.limit.unwrap_or(100).clamp(1, MAX_PAGE);
+        let overdue = now.saturating_sub(OVERDUE_AFTER).unwrap_or(Timestamp::MIN);
+        let after = query.after.as_ref().map(ToString::to_string).unwrap_or_default();
+        // $3 selects the state: each condition applies only to its number.
+        let sql = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM cce_waits WHERE key > $1 AND ($2 = '' OR project = $2) AND ($3 = 0 \
+             OR ($3 = 1 AND outcome IS NULL) \
+             OR ($3 = 2 AND outcome IS NOT NULL) \
+             OR ($3 = 3 AND outcome NOT IN ('succeeded', 'ready', 'gone')) \
+             OR ($3 = 4 AND outcome IS NULL AND due < $4)) \
+             ORDER BY key LIMIT $5"
+        );
+        let state = match query.state {
+            None => 0_i64,
+            Some(State::Active) => 1,
+            Some(State::Finished) => 2,
+            Some(State::Failed) => 3,
+            Some(State::Overdue) => 4,
+        };
+        let values: [Value<'_>; 5] = [
+            (&after).into(),
+            query.project.as_ref().map_or("", ProjectId::as_str).into(),
+            state.into(),
+            overdue.into(),
+            i64::from(limit + 1).into(),
+        ];
+        let rows = transaction.rows(sql, &values).await?;
+        let has_more = rows.len() > limit as usize;
+        let rows = rows.iter().take(limit as usize).map(WaitRow::from_row);
+        let waits: Vec<_> = rows
+            .map(|row| row.map(|row| WaitStatus::from_row(&row, now)))
+            .collect::<Result<_, _>>()?;
+        let next = waits.last().filter(|_| has_more).map(|last| last.key.clone());
+        Ok(Page { waits, next })
+    }
+
+    /// Returns the notifications of a wait.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the database fails.
+    pub async fn notifications(
+        &self,
+        key: &WaitKey,
+    ) -> Result<Vec<NotificationStatus>, StoreError> {
+        let mut transaction = self.database.begin_read().await?;
+        let sql = concat!(
+            "SELECT ",
+            outbox::columns!(),
+            " FROM cce_outbox WHERE key = $1 ORDER BY created_at, id"
+        );
+        let rows = transaction.rows(sql, &[(&key.to_string()).into()]).await?;
+        rows.iter().map(NotificationStatus::from_row).collect()
+    }
+
+    /// Returns up to 1,000 notifications whose last try failed, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the database fails.
+    pub async fn undelivered(&self) -> Result<Vec<NotificationStatus>, StoreError> {
+        let mut transaction = self.database.begin_read().await?;
+        let sql = concat!(
+            "SELECT ",
+            outbox::columns!(),
+            " FROM cce_outbox WHERE state <> 'delivered' AND last_error IS NOT NULL \
+             ORDER BY created_at, id LIMIT 1000"
+        );
+        let rows = transaction.rows(sql, &[]).await?;
+        rows.iter().map(NotificationStatus::from_row).collect()
+    }
+}
+
+impl NotificationStatus {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        let delivery: Delivery = row.json("delivery")?.unwrap_or_default();
+        let unreadable = |error| StoreError::unreadable("key", error);
+        Ok(Self {
+            id: row.text("id")?,
+            key: row.text("key")?.parse().map_err(unreadable)?,
+            receiver: row.opt_text("receiver")?.and_then(|address| receiver_name(&address)),
+            queue: row.opt_text("queue")?,
+            state: delivery.state(),
+            tries: row.int("tries")?,
+            last_error: row.opt_text("last_error")?,
+            next_try_at: row.time("next_try")?,
+        })
+    }
+}

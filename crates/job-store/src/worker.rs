@@ -1,0 +1,248 @@
+//! The worker: claims waits that are due, makes their attempts, and delivers notifications.
+
+mod claim;
+mod attempt;
+mod complete;
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use job_poller::{
+    observer::Observer,
+    schedule::{Adaptive, Schedule},
+};
+use job_transport::{
+    Client,
+    clock::{Clock, TokioClock},
+};
+use tokio::task::JoinSet;
+
+use self::claim::Claim;
+use crate::{budget::Limits, error::StoreError, store::Store};
+
+/// Makes the attempts of the waits in a store, and delivers their notifications.
+///
+/// Any number of workers can share a PostgreSQL database. They share one request budget. If a worker
+/// crashes, others repeat its attempts after their lease: the timeout of an attempt and half a minute.
+///
+/// # Examples
+///
+/// See the [crate's documentation](crate).
+#[derive(Clone)]
+pub struct Worker {
+    store: Store,
+    client: Client,
+    schedule: Arc<dyn Schedule>,
+    observer: Option<Arc<dyn Observer>>,
+    limits: Limits,
+    retention: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// The longest time between two looks at the database. Other processes start waits without waking
+/// this one.
+const MAX_IDLE: Duration = Duration::from_secs(1);
+
+/// The shortest time between two looks at the database.
+const MIN_IDLE: Duration = Duration::from_millis(5);
+
+/// The delay after an error of the database.
+const ERROR_DELAY: Duration = Duration::from_secs(1);
+
+/// The time between two deletions of finished waits.
+const CLEANUP_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The maximum number of tries to deliver a notification at the same time.
+const MAX_DELIVERIES: u32 = 16;
+
+impl Worker {
+    /// Creates a worker that reads jobs with `client`. The client's project is replaced by that of
+    /// each wait.
+    ///
+    /// The budget of all workers together is 50 requests per second, with at most 20 in flight.
+    #[must_use]
+    pub fn new(store: Store, client: Client) -> Self {
+        Self {
+            store,
+            client,
+            schedule: Arc::new(Adaptive::new()),
+            observer: None,
+            limits: Limits::DEFAULT,
+            retention: Duration::from_secs(24 * 3600),
+            clock: Arc::new(TokioClock::new()),
+        }
+    }
+
+    /// Sets the maximum number of requests per second, for all workers together. The minimum is
+    /// 0.001. Use the same number in all workers.
+    #[must_use]
+    pub const fn requests_per_second(mut self, requests: f64) -> Self {
+        self.limits.per_second = requests;
+        self
+    }
+
+    /// Sets the maximum number of requests in flight, for all workers together. Use the same number in
+    /// all workers.
+    #[must_use]
+    pub const fn max_in_flight(mut self, requests: usize) -> Self {
+        self.limits.max_in_flight = requests;
+        self
+    }
+
+    /// Sets the schedule of the waits. The default is [`Adaptive`] without a history.
+    #[must_use]
+    pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
+        self.schedule = Arc::new(schedule);
+        self
+    }
+
+    /// Sets an observer of the waits.
+    #[must_use]
+    pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
+        self.observer = Some(Arc::new(observer));
+        self
+    }
+
+    /// Sets how long a finished wait is kept. The default is one day. A wait with a notification that
+    /// is not delivered yet is kept longer.
+    #[must_use]
+    pub const fn retention(mut self, span: Duration) -> Self {
+        self.retention = span;
+        self
+    }
+
+    /// Runs until `stopped` completes, and then until the attempts in flight have ended.
+    ///
+    /// An error of the database is logged, and does not end the worker.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the attempts in flight are repeated after their lease.
+    pub async fn run(self, stopped: impl Future<Output = ()>) {
+        let deliveries = self.deliver();
+        let cleanups = self.clean_up();
+        let attempts = self.attempts(stopped);
+        tokio::select! {
+            () = attempts => {}
+            () = deliveries => {}
+            () = cleanups => {}
+        }
+    }
+
+    /// Claims waits and makes their attempts.
+    async fn attempts(&self, stopped: impl Future<Output = ()>) {
+        let mut stopped = pin!(stopped);
+        let mut attempts = JoinSet::new();
+        loop {
+            let changed = self.store.changed.notified();
+            let idle = match self.claim().await {
+                Ok(Claim { waits, idle }) => {
+                    for wait in waits {
+                        let worker = self.clone();
+                        attempts.spawn(async move { worker.attempt(wait).await });
+                    }
+                    idle.clamp(MIN_IDLE, MAX_IDLE)
+                }
+                Err(error) => self.log_error("cannot claim a wait", &error),
+            };
+            tokio::select! {
+                biased;
+                () = &mut stopped => break,
+                // The end of an attempt permits another one.
+                _ = attempts.join_next(), if !attempts.is_empty() => {}
+                () = self.clock.sleep(idle) => {}
+                () = changed => {}
+            }
+            while attempts.try_join_next().is_some() {}
+        }
+        while attempts.join_next().await.is_some() {}
+    }
+
+    /// Delivers notifications. Never returns.
+    async fn deliver(&self) {
+        let mut tries = JoinSet::new();
+        loop {
+            let changed = self.store.changed.notified();
+            let free = MAX_DELIVERIES.saturating_sub(tries.len() as u32);
+            let mut idle = MAX_IDLE;
+            if free > 0 {
+                match self.store.due_notifications(free).await {
+                    Ok((due, next)) => {
+                        for notification in due {
+                            let worker = self.clone();
+                            tries.spawn(async move {
+                                if let Err(error) = worker.store.deliver(notification).await {
+                                    worker.log_error("cannot record a delivery", &error);
+                                }
+                            });
+                        }
+                        idle = if next.is_some() { MAX_IDLE } else { idle };
+                    }
+                    Err(error) => idle = self.log_error("cannot read the outbox", &error),
+                }
+            }
+            tokio::select! {
+                _ = tries.join_next(), if !tries.is_empty() => {}
+                () = self.clock.sleep(idle) => {}
+                () = changed => {}
+            }
+        }
+    }
+
+    /// Deletes finished waits after their retention. Never returns.
+    async fn clean_up(&self) {
+        loop {
+            if let Err(error) = self.store.delete_finished(self.retention).await {
+                self.log_error("cannot delete finished waits", &error);
+            }
+            self.clock.sleep(CLEANUP_INTERVAL).await;
+        }
+    }
+
+    /// Logs an error, and returns the delay after it.
+    #[expect(clippy::unused_self, reason = "the errors of one worker belong to it")]
+    fn log_error(&self, what: &'static str, error: &StoreError) -> Duration {
+        let error = job_transport::transport::display_chain(error);
+        tracing::warn!(%error, "{what}");
+        ERROR_DELAY
+    }
+}
+
+/// Returns the time from `now` until `at`, or zero.
+fn until(at: Timestamp, now: Timestamp) -> Duration {
+    at.duration_since(now).try_into().unwrap_or_default()
+}
+
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
+impl Worker {
+    /// Replaces the clock.
+    pub(crate) fn with_clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Makes the attempts that are due now, one after the other, and delivers the notifications.
+    /// Returns how long nothing else is due.
+    pub(crate) async fn run_once(&self) -> Duration {
+        let Claim { waits, idle } = self.claim().await.unwrap();
+        let idle = if waits.is_empty() { idle } else { Duration::ZERO };
+        for wait in waits {
+            self.attempt(wait).await;
+        }
+        for notification in self.store.due_notifications(MAX_DELIVERIES).await.unwrap().0 {
+            self.store.deliver(notification).await.unwrap();
+        }
+        idle
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
+mod tests;

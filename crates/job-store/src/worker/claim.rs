@@ -1,0 +1,145 @@
+//! Claims the waits that are due, each with a slot for one request, in one short transaction.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use job_poller::schedule::BudgetShare;
+
+use super::{MAX_IDLE, Worker, until};
+use crate::{
+    budget::SharedBudget,
+    database::Transaction,
+    error::StoreError,
+    row::{WaitRow, WaitState, columns},
+};
+
+/// The result of a claim.
+pub(super) struct Claim {
+    pub(super) waits: Vec<ClaimedWait>,
+    /// When the next claim may succeed.
+    pub(super) idle: Duration,
+}
+
+/// A wait that this worker may make an attempt for.
+pub(super) struct ClaimedWait {
+    pub(super) row: WaitRow,
+    /// The share of the budget with which the next attempt is planned.
+    pub(super) share: BudgetShare,
+    /// The time of the claim, by the clock of the database.
+    pub(super) claimed_at: Timestamp,
+    /// The time of the claim, by the monotonic clock of this process.
+    pub(super) monotonic: Duration,
+    /// How long until the request may be sent.
+    pub(super) pause: Duration,
+}
+
+/// How far ahead slots are claimed, so that many workers need few transactions.
+const CLAIM_AHEAD: Duration = Duration::from_millis(50);
+
+/// How much longer than its attempt a lease is: the time for lookups after a failure, and for the
+/// transactions.
+const LEASE_MARGIN: Duration = Duration::from_secs(30);
+
+impl Worker {
+    /// Claims waits, at most as many as the budget allows within [`CLAIM_AHEAD`].
+    pub(super) async fn claim(&self) -> Result<Claim, StoreError> {
+        let mut transaction = self.store.database.begin().await?;
+        // Lock first: the wait for the lock takes time.
+        let mut budget = SharedBudget::lock(&mut transaction, Timestamp::UNIX_EPOCH).await?;
+        let (now, monotonic) = (transaction.now().await?, self.monotonic());
+        budget.set_limits(self.limits);
+        budget.advance_to(now);
+        let in_flight = in_flight(&mut transaction, now).await?;
+        let free = budget.max_in_flight().saturating_sub(in_flight);
+        let mut claim = Claim { waits: Vec::new(), idle: MAX_IDLE };
+        let ahead = now.saturating_add(CLAIM_AHEAD).unwrap_or(now);
+        let share = budget.share();
+        while claim.waits.len() < free {
+            let slot = budget.next_slot();
+            if slot > ahead {
+                claim.idle = until(slot, ahead);
+                break;
+            }
+            let at = slot.max(now);
+            let Some(row) = next_wait(&mut transaction, at, now, budget.may_advance()).await?
+            else {
+                claim.idle = idle_until_due(&mut transaction, now).await?;
+                break;
+            };
+            budget.consume(at);
+            let row = lease(&mut transaction, row, at).await?;
+            let pause = until(at, now);
+            claim.waits.push(ClaimedWait { row, share, claimed_at: now, monotonic, pause });
+        }
+        budget.save(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok(claim)
+    }
+}
+
+/// Returns the number of requests in flight. Those of a worker that crashed count until their lease
+/// ends.
+async fn in_flight(transaction: &mut Transaction, now: Timestamp) -> Result<usize, StoreError> {
+    let sql = "SELECT count(*) AS leases FROM cce_waits WHERE lease > $1";
+    let row = transaction.row(sql, &[now.into()]).await?;
+    let leases = row.map_or(Ok(0), |row| row.int("leases"))?;
+    Ok(usize::try_from(leases).unwrap_or_default())
+}
+
+/// Returns the wait that has been due longest at `at`. If there is none and the budget permits it,
+/// returns the wait that is due next and may be read already.
+async fn next_wait(
+    transaction: &mut Transaction,
+    at: Timestamp,
+    now: Timestamp,
+    may_advance: bool,
+) -> Result<Option<WaitRow>, StoreError> {
+    let due = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM cce_waits WHERE outcome IS NULL AND paused = 0 AND due <= $1 \
+         AND (lease IS NULL OR lease <= $2) ORDER BY due LIMIT 1 FOR UPDATE SKIP LOCKED"
+    );
+    let early = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM cce_waits WHERE outcome IS NULL AND paused = 0 AND earliest <= $1 \
+         AND (lease IS NULL OR lease <= $2) ORDER BY due LIMIT 1 FOR UPDATE SKIP LOCKED"
+    );
+    let values = [at.into(), now.into()];
+    let mut row = transaction.row(due, &values).await?;
+    if row.is_none() && may_advance {
+        row = transaction.row(early, &values).await?;
+    }
+    row.as_ref().map(WaitRow::from_row).transpose()
+}
+
+/// Returns how long until a wait is due, at most [`MAX_IDLE`].
+async fn idle_until_due(
+    transaction: &mut Transaction,
+    now: Timestamp,
+) -> Result<Duration, StoreError> {
+    let sql = "SELECT min(due) AS due FROM cce_waits \
+               WHERE outcome IS NULL AND paused = 0 AND due > $1";
+    let row = transaction.row(sql, &[now.into()]).await?;
+    let due = row.map(|row| row.time("due")).transpose()?.flatten();
+    Ok(due.map_or(MAX_IDLE, |due| until(due, now)))
+}
+
+/// Sets the lease of a wait, and a new number for its attempt.
+async fn lease(
+    transaction: &mut Transaction,
+    mut row: WaitRow,
+    at: Timestamp,
+) -> Result<WaitRow, StoreError> {
+    let timeout = match &row.state {
+        WaitState::Active(wait, _) => wait.checkpoint().policy().longest_attempt(),
+        WaitState::Finished(..) => Duration::ZERO,
+    };
+    let until = at.saturating_add(timeout.saturating_add(LEASE_MARGIN)).unwrap_or(Timestamp::MAX);
+    (row.tick, row.lease, row.is_hinted) = (row.tick + 1, Some(until), false);
+    let sql = "UPDATE cce_waits SET tick = $2, lease = $3, hinted = 0 WHERE key = $1";
+    let key = row.key.to_string();
+    transaction.execute(sql, &[(&key).into(), row.tick.into(), until.into()]).await?;
+    Ok(row)
+}
