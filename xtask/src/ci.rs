@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, BufRead, BufReader},
+    path::Path,
     process::{Command, ExitCode, Stdio},
 };
 
@@ -27,6 +28,8 @@ const FEATURE_SETS: &[&[&str]] = &[
     &["-p", "job-poller", "--no-default-features", "--features", "backoff"],
     &["-p", "job-poller", "--no-default-features", "--features", "metrics"],
     &["-p", "job-sim", "--no-default-features"],
+    &["-p", "job-store", "--no-default-features", "--features", "postgres"],
+    &["-p", "job-store", "--no-default-features", "--features", "sqlite"],
 ];
 
 /// The feature sets that are tested in addition to all features: the model without the standard
@@ -48,6 +51,9 @@ const EXTERNAL_TOOLS: [(&str, &[&str]); 10] = [
     ("zsh", &["--version"]),
     ("fish", &["--version"]),
 ];
+
+/// The folder of Debian's PostgreSQL. The tests skip themselves if there is none.
+const POSTGRESQL: &str = "/usr/lib/postgresql";
 
 /// Runs every step, and with `long` also the slow tests. The last lines list what passed, what was
 /// skipped and why, and the number of tests.
@@ -120,6 +126,9 @@ impl Report {
             if !succeeds(Command::new(program).args(arguments)) {
                 self.skip(format!("tests with {program}: not installed, or not permitted"));
             }
+        }
+        if !Path::new(POSTGRESQL).exists() {
+            self.skip("tests with PostgreSQL: not installed (Debian package postgresql)".into());
         }
         for selection in [&["--workspace", "--all-features"], NO_STD, RING] {
             let mut test = cargo(&["test", "--locked", "--no-fail-fast"]);

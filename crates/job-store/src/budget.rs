@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use job_poller::{
     budget::{AttemptStats, Budget, UrgencyBucket},
+    observer::BudgetStatus,
     schedule::BudgetShare,
 };
 use serde::{Deserialize, Serialize};
@@ -99,6 +100,17 @@ impl SharedBudget {
     /// Replaces the urgency of a wait, which is `None` before its first plan and after its end.
     pub(crate) fn update(&mut self, before: Option<UrgencyBucket>, now: Option<UrgencyBucket>) {
         self.budget.update(before, now);
+    }
+
+    /// Returns the budget for an observer.
+    pub(crate) fn status(&self, queued: usize, in_flight: usize) -> BudgetStatus {
+        let mut status = BudgetStatus::default();
+        status.jobs = self.budget.waiters();
+        (status.queued, status.in_flight) = (queued, in_flight);
+        status.requests_per_second = self.budget.current_rate();
+        status.throttled_for = self.budget.throttled_until().saturating_sub(self.now);
+        status.request_price = self.share().request_price;
+        status
     }
 
     /// Returns the share of each wait.

@@ -113,6 +113,7 @@ impl Database {
 
     /// Takes the time from a clock instead of the database.
     #[cfg(test)]
+    #[cfg(feature = "sqlite")]
     pub(crate) fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);
         self

@@ -19,6 +19,7 @@ mod watch;
 mod database;
 mod budget;
 mod row;
+mod history;
 mod outbox;
 mod status;
 mod store;
@@ -39,3 +40,6 @@ pub use status::{ActiveStatus, NotificationStatus, ResultStatus, WaitStateLabel,
 pub use store::{ListQuery, Page, Store};
 pub use watch::Watch;
 pub use worker::Worker;
+
+#[cfg(not(any(feature = "postgres", feature = "sqlite")))]
+compile_error!("enable the feature `postgres` or `sqlite` of job-store");

@@ -10,7 +10,7 @@ use crate::{
     database::{Row, Transaction, Value},
     error::StoreError,
     receiver::Receiver,
-    row::to_json,
+    row::{read_key, to_json},
 };
 
 /// The columns of a notification.
@@ -74,8 +74,7 @@ pub(crate) async fn insert(
 
 impl DueNotification {
     pub(crate) fn from_row(row: &Row) -> Result<Self, StoreError> {
-        let unreadable = |error| StoreError::unreadable("key", error);
-        let key: WaitKey = row.text("key")?.parse().map_err(unreadable)?;
+        let key = read_key(row)?;
         let number = row.int("number")?.unsigned_abs();
         let (outcome, body) = (row.text("outcome")?, row.text("body")?);
         Ok(Self {

@@ -57,8 +57,7 @@ pub(crate) use columns;
 
 impl WaitRow {
     pub(crate) fn from_row(row: &Row) -> Result<Self, StoreError> {
-        let unreadable = |error| StoreError::unreadable("key", error);
-        let key = row.text("key")?.parse::<WaitKey>().map_err(unreadable)?;
+        let key = read_key(row)?;
         let created_at = row.time("created_at")?.unwrap_or_default();
         let state = match row.opt_text("outcome")? {
             Some(outcome) => {
@@ -98,22 +97,10 @@ impl WaitRow {
         row.as_ref().map(Self::from_row).transpose()
     }
 
-    /// Reads the row with this key.
-    pub(crate) async fn get(
-        transaction: &mut Transaction,
-        key: &WaitKey,
-    ) -> Result<Option<Self>, StoreError> {
-        let sql = concat!("SELECT ", columns!(), " FROM cce_waits WHERE key = $1");
-        let row = transaction.row(sql, &[(&key.to_string()).into()]).await?;
-        row.as_ref().map(Self::from_row).transpose()
-    }
-
-    /// Inserts the row, or replaces that of an earlier wait with the same key.
-    pub(crate) async fn insert(&self, transaction: &mut Transaction) -> Result<(), StoreError> {
-        let delete = "DELETE FROM cce_waits WHERE key = $1";
-        transaction.execute(delete, &[(&self.key.to_string()).into()]).await?;
+    /// Inserts the row. Returns false if another transaction has inserted one with the same key.
+    pub(crate) async fn insert(&self, transaction: &mut Transaction) -> Result<bool, StoreError> {
         let sql = "INSERT INTO cce_waits (key, project, number, tick, receivers, paused, created_at) \
-                   VALUES ($1, $2, $3, $4, '[]', $5, $6)";
+                   VALUES ($1, $2, $3, $4, '[]', $5, $6) ON CONFLICT (key) DO NOTHING";
         let key = self.key.to_string();
         let values: [Value<'_>; 6] = [
             (&key).into(),
@@ -123,8 +110,11 @@ impl WaitRow {
             self.is_paused.into(),
             self.created_at.into(),
         ];
-        transaction.execute(sql, &values).await?;
-        self.update(transaction, None).await
+        if transaction.execute(sql, &values).await? == 0 {
+            return Ok(false);
+        }
+        self.update(transaction, None).await?;
+        Ok(true)
     }
 
     /// Writes what changes during a wait. The snapshot is written only if it differs from `before`,
@@ -213,6 +203,11 @@ impl WaitRow {
         }
         Ok(added)
     }
+}
+
+/// Reads the key of a wait from a row of any table.
+pub(crate) fn read_key(row: &Row) -> Result<WaitKey, StoreError> {
+    row.text("key")?.parse().map_err(|error| StoreError::unreadable("key", error))
 }
 
 pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {

@@ -7,7 +7,11 @@ use job_poller::durable::WaitKey;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::row::{WaitRow, WaitState};
+use crate::{
+    database::Row,
+    error::StoreError,
+    row::{WaitRow, WaitState, read_key},
+};
 
 /// The status of a wait. It can be serialized as JSON; fields may be added, but are never removed.
 #[derive(Clone, Debug, Serialize)]
@@ -40,6 +44,8 @@ pub enum WaitStateLabel {
     Ended,
     /// The wait stopped before the job ended.
     Stopped,
+    /// This version cannot read the wait. It continues when a version that can read it runs.
+    Unreadable,
 }
 
 /// The status of an active wait.
@@ -98,6 +104,22 @@ pub struct NotificationStatus {
 }
 
 impl WaitStatus {
+    /// Reads the status from a row of `cce_waits`.
+    pub(crate) fn read(row: &Row, now: Timestamp) -> Result<Self, StoreError> {
+        match WaitRow::from_row(row) {
+            Ok(row) => Ok(Self::from_row(&row, now)),
+            Err(StoreError::Unreadable { .. }) => Ok(Self {
+                key: read_key(row)?,
+                number: row.int("number")?,
+                state: WaitStateLabel::Unreadable,
+                created_at: row.time("created_at")?.unwrap_or_default(),
+                active: None,
+                result: None,
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
     pub(crate) fn from_row(row: &WaitRow, now: Timestamp) -> Self {
         let (state, active, result) = match &row.state {
             WaitState::Active(wait, due) => {

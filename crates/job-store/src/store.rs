@@ -27,7 +27,7 @@ use crate::{
     error::StoreError,
     outbox,
     receiver::Receiver,
-    row::{Extension, WaitRow, WaitState},
+    row::{Extension, WaitRow, WaitState, columns},
     status::WaitStatus,
     watch::Watch,
 };
@@ -106,13 +106,22 @@ impl Store {
             self.notifier.check(address)?;
         }
         let mut transaction = self.database.begin().await?;
-        let row = WaitRow::lock(&mut transaction, key).await?;
-        let now = transaction.now().await?;
-        let row = match row {
-            Some(row) if row.answers(watch.policy) => {
-                change(&mut transaction, row, watch, now).await?
+        let (row, now) = loop {
+            let row = WaitRow::lock(&mut transaction, key).await?;
+            let now = transaction.now().await?;
+            match row {
+                Some(row) if row.answers(watch.policy) => {
+                    break (change(&mut transaction, row, watch, now).await?, now);
+                }
+                previous => {
+                    let started =
+                        start(&mut transaction, key, previous.as_ref(), watch, now).await?;
+                    // Otherwise, another caller has started the same wait.
+                    if let Some(row) = started {
+                        break (row, now);
+                    }
+                }
             }
-            previous => start(&mut transaction, key, previous.as_ref(), watch, now).await?,
         };
         transaction.commit().await?;
         self.changed.notify_waiters();
@@ -126,9 +135,10 @@ impl Store {
     /// Returns an error if the database fails.
     pub async fn get(&self, key: &WaitKey) -> Result<Option<WaitStatus>, StoreError> {
         let mut transaction = self.database.begin_read().await?;
-        let row = WaitRow::get(&mut transaction, key).await?;
+        let sql = concat!("SELECT ", columns!(), " FROM cce_waits WHERE key = $1");
+        let row = transaction.row(sql, &[(&key.to_string()).into()]).await?;
         let now = transaction.now().await?;
-        Ok(row.map(|row| WaitStatus::from_row(&row, now)))
+        row.map(|row| WaitStatus::read(&row, now)).transpose()
     }
 
     /// Stops a wait, without a notification. The job itself continues. Returns the status, or `None`
@@ -232,14 +242,14 @@ impl WaitRow {
     }
 }
 
-/// Creates a wait, in place of an earlier one.
+/// Creates a wait, in place of an earlier one. Returns `None` if another transaction has created one.
 async fn start(
     transaction: &mut Transaction,
     key: &WaitKey,
     previous: Option<&WaitRow>,
     watch: &Watch,
     now: Timestamp,
-) -> Result<WaitRow, StoreError> {
+) -> Result<Option<WaitRow>, StoreError> {
     let seed = RandomState::new().hash_one(0);
     let paused = "SELECT project FROM cce_paused_projects WHERE project = $1";
     let paused = transaction.row(paused, &[key.project.as_str().into()]).await?;
@@ -261,8 +271,11 @@ async fn start(
         created_at: now,
     };
     row.add_receivers(&watch.receivers)?;
-    row.insert(transaction).await?;
-    Ok(row)
+    if previous.is_some() {
+        let delete = "DELETE FROM cce_waits WHERE key = $1";
+        transaction.execute(delete, &[(&key.to_string()).into()]).await?;
+    }
+    Ok(row.insert(transaction).await?.then_some(row))
 }
 
 /// Extends an active wait, or adds receivers to a finished one.

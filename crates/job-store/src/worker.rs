@@ -4,13 +4,14 @@ mod claim;
 mod attempt;
 mod complete;
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use jiff::Timestamp;
-use job_poller::{
-    observer::Observer,
-    schedule::{Adaptive, Schedule},
-};
+use job_poller::{observer::Observer, schedule::Schedule};
 use job_transport::{
     Client,
     clock::{Clock, TokioClock},
@@ -18,7 +19,7 @@ use job_transport::{
 use tokio::task::JoinSet;
 
 use self::claim::Claim;
-use crate::{budget::Limits, error::StoreError, store::Store};
+use crate::{budget::Limits, error::StoreError, history::LearnedSchedule, store::Store};
 
 /// Makes the attempts of the waits in a store, and delivers their notifications.
 ///
@@ -32,8 +33,10 @@ use crate::{budget::Limits, error::StoreError, store::Store};
 pub struct Worker {
     store: Store,
     client: Client,
-    schedule: Arc<dyn Schedule>,
+    schedule: ScheduleSource,
     observer: Option<Arc<dyn Observer>>,
+    /// When the observer received the status of the budget.
+    last_status: Arc<Mutex<Option<Duration>>>,
     limits: Limits,
     retention: Duration,
     clock: Arc<dyn Clock>,
@@ -43,6 +46,13 @@ impl std::fmt::Debug for Worker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Worker").field("limits", &self.limits).finish_non_exhaustive()
     }
+}
+
+/// Where the schedule of the waits comes from.
+#[derive(Clone)]
+enum ScheduleSource {
+    Fixed(Arc<dyn Schedule>),
+    Learned(Arc<LearnedSchedule>),
 }
 
 /// The longest time between two looks at the database. Other processes start waits without waking
@@ -58,6 +68,9 @@ const ERROR_DELAY: Duration = Duration::from_secs(1);
 /// The time between two deletions of finished waits.
 const CLEANUP_INTERVAL: Duration = Duration::from_secs(60);
 
+/// The time between two reports of the budget to the observer.
+const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The maximum number of tries to deliver a notification at the same time.
 const MAX_DELIVERIES: u32 = 16;
 
@@ -68,11 +81,13 @@ impl Worker {
     /// The budget of all workers together is 50 requests per second, with at most 20 in flight.
     #[must_use]
     pub fn new(store: Store, client: Client) -> Self {
+        let learned = Arc::new(LearnedSchedule::new(client.endpoint()));
         Self {
             store,
             client,
-            schedule: Arc::new(Adaptive::new()),
+            schedule: ScheduleSource::Learned(learned),
             observer: None,
+            last_status: Arc::default(),
             limits: Limits::DEFAULT,
             retention: Duration::from_secs(24 * 3600),
             clock: Arc::new(TokioClock::new()),
@@ -95,10 +110,13 @@ impl Worker {
         self
     }
 
-    /// Sets the schedule of the waits. The default is [`Adaptive`] without a history.
+    /// Sets the schedule of the waits.
+    ///
+    /// The default is [`Adaptive`](job_poller::schedule::Adaptive), with a history in the database
+    /// that all workers of the same endpoint share. Nothing is learned from an endpoint on loopback.
     #[must_use]
     pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
-        self.schedule = Arc::new(schedule);
+        self.schedule = ScheduleSource::Fixed(Arc::new(schedule));
         self
     }
 
@@ -141,6 +159,9 @@ impl Worker {
         let mut attempts = JoinSet::new();
         loop {
             let changed = self.store.changed.notified();
+            if let Err(error) = self.refresh_schedule().await {
+                self.log_error("cannot read the history", &error);
+            }
             let idle = match self.claim().await {
                 Ok(Claim { waits, idle }) => {
                     for wait in waits {
@@ -162,6 +183,33 @@ impl Worker {
             while attempts.try_join_next().is_some() {}
         }
         while attempts.join_next().await.is_some() {}
+    }
+
+    /// Reads the history that the schedule is built from, once a minute.
+    async fn refresh_schedule(&self) -> Result<(), StoreError> {
+        match &self.schedule {
+            ScheduleSource::Fixed(_) => Ok(()),
+            ScheduleSource::Learned(learned) => {
+                learned.refresh(&self.store.database, self.clock.monotonic()).await
+            }
+        }
+    }
+
+    /// Returns whether a second has passed since the observer received the status of the budget.
+    fn is_status_due(&self, now: Duration) -> bool {
+        let mut last = self.last_status.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = last.is_none_or(|at| now.saturating_sub(at) >= STATUS_INTERVAL);
+        if is_due {
+            *last = Some(now);
+        }
+        is_due
+    }
+
+    fn schedule_now(&self) -> Arc<dyn Schedule> {
+        match &self.schedule {
+            ScheduleSource::Fixed(schedule) => schedule.clone(),
+            ScheduleSource::Learned(learned) => learned.schedule(),
+        }
     }
 
     /// Delivers notifications. Never returns.
@@ -231,6 +279,7 @@ impl Worker {
     /// Makes the attempts that are due now, one after the other, and delivers the notifications.
     /// Returns how long nothing else is due.
     pub(crate) async fn run_once(&self) -> Duration {
+        self.refresh_schedule().await.unwrap();
         let Claim { waits, idle } = self.claim().await.unwrap();
         let idle = if waits.is_empty() { idle } else { Duration::ZERO };
         for wait in waits {

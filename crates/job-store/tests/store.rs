@@ -171,6 +171,14 @@ async fn waits_in_postgres_are_shared_by_workers_and_survive_migrations() {
         stores.push(Store::postgres(postgres.pool(4).await).await.unwrap());
     }
     check(&stores).await;
+    // Many callers start the same wait.
+    let (key, mut calls) = (Cloud::new().add(1).remove(0), tokio::task::JoinSet::new());
+    for number in 0..40 {
+        let (store, key) = (stores[number % 4].clone(), key.clone());
+        calls.spawn(async move { store.watch(&key, &Watch::new()).await.unwrap().number });
+    }
+    let numbers: HashSet<i64> = calls.join_all().await.into_iter().collect();
+    assert_eq!(numbers.len(), 1, "{numbers:?}");
     // A later version has changed the tables.
     let pool = postgres.pool(1).await;
     sqlx::query("INSERT INTO cce_schema (version) VALUES (99)").execute(&pool).await.unwrap();

@@ -109,6 +109,12 @@ impl Client {
         }))
     }
 
+    /// Returns the endpoint.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.0.endpoint
+    }
+
     /// Sets the project of the jobs.
     ///
     /// The default is the project that comes with the credentials, for example with those of the

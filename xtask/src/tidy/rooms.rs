@@ -27,7 +27,7 @@ const ORDER: &[(&str, &str)] = &[
     ),
     ("job-notify", "notification notifier disabled delivery receiver webhook"),
     ("job-sim", "plan faults reply auth identity service serve conformance"),
-    ("job-store", "receiver error watch database budget row outbox status store worker"),
+    ("job-store", "receiver error watch database budget row history outbox status store worker"),
     (
         "job-cli",
         "exit terminal logging runtime files input flag_variables connection report wait commands arguments",

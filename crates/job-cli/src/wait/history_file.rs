@@ -10,7 +10,6 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use http::Uri;
 use job_poller::schedule::{History, JobObservation};
 use job_transport::{
     Endpoint,
@@ -72,7 +71,7 @@ impl HistoryFile {
             return Ok(Self::disabled());
         };
         let is_explicit = named.is_some();
-        let host = host(endpoint);
+        let host = endpoint.host();
         let is_saved = !is_loopback(&host);
         if !is_saved && !is_explicit {
             return Ok(Self::disabled());
@@ -171,12 +170,6 @@ const fn means_no_access(kind: io::ErrorKind) -> bool {
 /// Returns the file in the user's state folder; `None` if the user has no such folder.
 fn default_path() -> Option<PathBuf> {
     Some(state_folder()?.join("history.json"))
-}
-
-/// Returns the host of an endpoint, in lower case.
-fn host(endpoint: &Endpoint) -> String {
-    let uri = endpoint.to_string().parse::<Uri>().ok();
-    uri.as_ref().and_then(Uri::host).unwrap_or_default().to_ascii_lowercase()
 }
 
 /// Finds the file at a path, and reads the histories in it.

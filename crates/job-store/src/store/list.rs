@@ -10,7 +10,7 @@ use crate::{
     database::{Row, Value},
     error::StoreError,
     outbox,
-    row::{WaitRow, columns},
+    row::{columns, read_key},
     status::{NotificationStatus, WaitStatus},
 };
 
@@ -146,10 +146,8 @@ impl Store {
         ];
         let rows = transaction.rows(sql, &values).await?;
         let has_more = rows.len() > limit as usize;
-        let rows = rows.iter().take(limit as usize).map(WaitRow::from_row);
-        let waits: Vec<_> = rows
-            .map(|row| row.map(|row| WaitStatus::from_row(&row, now)))
-            .collect::<Result<_, _>>()?;
+        let rows = rows.iter().take(limit as usize);
+        let waits: Vec<_> = rows.map(|row| WaitStatus::read(row, now)).collect::<Result<_, _>>()?;
         let next = waits.last().filter(|_| has_more).map(|last| last.key.clone());
         Ok(Page { waits, next })
     }
@@ -194,10 +192,9 @@ impl Store {
 impl NotificationStatus {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
         let delivery: Delivery = row.json("delivery")?.unwrap_or_default();
-        let unreadable = |error| StoreError::unreadable("key", error);
         Ok(Self {
             id: row.text("id")?,
-            key: row.text("key")?.parse().map_err(unreadable)?,
+            key: read_key(row)?,
             receiver: row.opt_text("receiver")?.and_then(|address| receiver_name(&address)),
             queue: row.opt_text("queue")?,
             state: delivery.state(),

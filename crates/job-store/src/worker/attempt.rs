@@ -8,9 +8,10 @@ use job_poller::{
     budget::AttemptStats,
     durable::StoredWait,
     machine::{Action, Input},
-    observer::{AttemptFinished, AttemptResult},
+    observer::{AttemptFinished, AttemptResult, WaitStarted},
 };
 use job_transport::{Client, clock::Clock as _};
+use tracing::{Instrument as _, field::Empty};
 
 use super::{Worker, claim::ClaimedWait};
 use crate::row::WaitState;
@@ -40,8 +41,20 @@ impl Worker {
     pub(super) async fn attempt(&self, claimed: ClaimedWait) {
         self.clock.sleep(claimed.pause).await;
         let WaitState::Active(wait, _) = &claimed.row.state else { return };
-        let attempt = self.make_attempt(&claimed, (**wait).clone()).await;
-        self.complete(claimed, attempt).await;
+        if let Some(observer) = &self.observer
+            && wait.checkpoint().attempts() == 0
+        {
+            observer.wait_started(&WaitStarted::new(claimed.row.key.job.clone()));
+        }
+        let span = tracing::info_span!(
+            target: "job_store::wait",
+            "cce.wait",
+            cce.job.id = claimed.row.key.job.as_str(),
+            cce.wait.outcome = Empty,
+        );
+        let wait = (**wait).clone();
+        let attempt = self.make_attempt(&claimed, wait).instrument(span.clone()).await;
+        self.complete(claimed, attempt).instrument(span).await;
     }
 
     /// Makes the attempt that the machine asks for.
@@ -52,6 +65,7 @@ impl Worker {
             claimed_at.saturating_add(since).unwrap_or(Timestamp::MAX)
         };
         let client = self.client.clone().project(row.key.project.clone());
+        let schedule = self.schedule_now();
         let mut stats = AttemptStats::default();
         // The wait is due, or a request would stay unused.
         wait.advance(now());
@@ -59,7 +73,7 @@ impl Worker {
         let mut made_request = false;
         loop {
             let at = now();
-            let step = wait.step(&*self.schedule, *share, at, input);
+            let step = wait.step(&*schedule, *share, at, input);
             log_events(claimed, &wait, &step.events);
             let next = match step.action {
                 // Each object needs a slot of its own, because a job may have hundreds of nodes.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use job_poller::schedule::BudgetShare;
+use job_transport::transport::display_chain;
 
 use super::{MAX_IDLE, Worker, until};
 use crate::{
@@ -40,6 +41,9 @@ const CLAIM_AHEAD: Duration = Duration::from_millis(50);
 /// transactions.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
 
+/// How long a wait is postponed whose row cannot be read.
+const UNREADABLE_DELAY: Duration = Duration::from_secs(60);
+
 impl Worker {
     /// Claims waits, at most as many as the budget allows within [`CLAIM_AHEAD`].
     pub(super) async fn claim(&self) -> Result<Claim, StoreError> {
@@ -49,9 +53,10 @@ impl Worker {
         let (now, monotonic) = (transaction.now().await?, self.monotonic());
         budget.set_limits(self.limits);
         budget.advance_to(now);
-        let in_flight = in_flight(&mut transaction, now).await?;
+        let in_flight = count(&mut transaction, IN_FLIGHT, now).await?;
         let free = budget.max_in_flight().saturating_sub(in_flight);
-        let mut claim = Claim { waits: Vec::new(), idle: MAX_IDLE };
+        // If too many requests are in flight, look again soon: another worker may end one.
+        let mut claim = Claim { waits: Vec::new(), idle: CLAIM_AHEAD };
         let ahead = now.saturating_add(CLAIM_AHEAD).unwrap_or(now);
         let share = budget.share();
         while claim.waits.len() < free {
@@ -71,19 +76,37 @@ impl Worker {
             let pause = until(at, now);
             claim.waits.push(ClaimedWait { row, share, claimed_at: now, monotonic, pause });
         }
+        let status = match &self.observer {
+            Some(_) if self.is_status_due(monotonic) => {
+                let queued = count(&mut transaction, QUEUED, now).await?;
+                Some(budget.status(queued, in_flight + claim.waits.len()))
+            }
+            _ => None,
+        };
         budget.save(&mut transaction).await?;
         transaction.commit().await?;
+        if let (Some(observer), Some(status)) = (&self.observer, status) {
+            observer.budget_changed(&status);
+        }
         Ok(claim)
     }
 }
 
-/// Returns the number of requests in flight. Those of a worker that crashed count until their lease
-/// ends.
-async fn in_flight(transaction: &mut Transaction, now: Timestamp) -> Result<usize, StoreError> {
-    let sql = "SELECT count(*) AS leases FROM cce_waits WHERE lease > $1";
+/// Counts the requests in flight. Those of a worker that crashed count until their lease ends.
+const IN_FLIGHT: &str = "SELECT count(*) AS waits FROM cce_waits WHERE lease > $1";
+
+/// Counts the waits that are due.
+const QUEUED: &str = "SELECT count(*) AS waits FROM cce_waits WHERE outcome IS NULL \
+                      AND paused = 0 AND due <= $1 AND (lease IS NULL OR lease <= $1)";
+
+async fn count(
+    transaction: &mut Transaction,
+    sql: &'static str,
+    now: Timestamp,
+) -> Result<usize, StoreError> {
     let row = transaction.row(sql, &[now.into()]).await?;
-    let leases = row.map_or(Ok(0), |row| row.int("leases"))?;
-    Ok(usize::try_from(leases).unwrap_or_default())
+    let waits = row.map_or(Ok(0), |row| row.int("waits"))?;
+    Ok(usize::try_from(waits).unwrap_or_default())
 }
 
 /// Returns the wait that has been due longest at `at`. If there is none and the budget permits it,
@@ -107,11 +130,32 @@ async fn next_wait(
          AND (lease IS NULL OR lease <= $2) ORDER BY due LIMIT 1 FOR UPDATE SKIP LOCKED"
     );
     let values = [at.into(), now.into()];
-    let mut row = transaction.row(due, &values).await?;
-    if row.is_none() && may_advance {
-        row = transaction.row(early, &values).await?;
+    loop {
+        let mut row = transaction.row(due, &values).await?;
+        if row.is_none() && may_advance {
+            row = transaction.row(early, &values).await?;
+        }
+        let Some(row) = row else { return Ok(None) };
+        match WaitRow::from_row(&row) {
+            Ok(row) => return Ok(Some(row)),
+            Err(error) => postpone(transaction, &row.text("key")?, now, &error).await?,
+        }
     }
-    row.as_ref().map(WaitRow::from_row).transpose()
+}
+
+/// Postpones a wait that this version cannot read, so that the others go on. A newer version that
+/// shares the database may read it.
+async fn postpone(
+    transaction: &mut Transaction,
+    key: &String,
+    now: Timestamp,
+    error: &StoreError,
+) -> Result<(), StoreError> {
+    let error = display_chain(error);
+    tracing::error!(key, %error, "cannot read this wait; it is tried again in a minute");
+    let later = now.saturating_add(UNREADABLE_DELAY).unwrap_or(now);
+    let sql = "UPDATE cce_waits SET due = $2, earliest = NULL WHERE key = $1";
+    transaction.execute(sql, &[key.into(), later.into()]).await.map(drop)
 }
 
 /// Returns how long until a wait is due, at most [`MAX_IDLE`].

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use job_poller::{
-    WaitErrorKind,
+    FinishedJob, WaitError, WaitErrorKind,
     durable::{StoredResult, StoredWait},
     observer::WaitFinished,
+    schedule::JobObservation,
 };
 use job_transport::clock::Clock as _;
 
 use super::{
-    ERROR_DELAY, Worker,
+    ERROR_DELAY, ScheduleSource, Worker,
     attempt::{Attempt, Next},
     claim::ClaimedWait,
 };
@@ -72,6 +73,9 @@ impl Worker {
                         .await?;
                     row.state = WaitState::Finished(result_row, at);
                     finished = Some(WaitFinished::from_result(result));
+                    if let ScheduleSource::Learned(learned) = &self.schedule {
+                        learned.record(&mut transaction, observations(result)).await?;
+                    }
                 }
                 next => {
                     let (mut wait, delay) = match next {
@@ -102,6 +106,7 @@ impl Worker {
         }
         transaction.commit().await?;
         if let Some(finished) = finished {
+            tracing::Span::current().record("cce.wait.outcome", finished.outcome.as_str());
             tracing::info!(key = %claimed.row.key, outcome = finished.outcome.as_str(), "wait finished");
             if let Some(observer) = &self.observer {
                 observer.wait_finished(&finished);
@@ -114,13 +119,18 @@ impl Worker {
 
 /// Returns whether a wait goes on although its deadline has passed, because a caller has requested a
 /// later one during the attempt.
-fn is_extended(
-    result: &Result<job_poller::FinishedJob, job_poller::WaitError>,
-    has_extension: bool,
-) -> bool {
+fn is_extended(result: &Result<FinishedJob, WaitError>, has_extension: bool) -> bool {
     let is_deadline =
         matches!(result, Err(error) if error.kind() == WaitErrorKind::DeadlineExceeded);
     has_extension && is_deadline
+}
+
+/// Returns what a wait has observed of its job and of its objects.
+fn observations(result: &Result<FinishedJob, WaitError>) -> [Option<JobObservation>; 2] {
+    match result {
+        Ok(finished) => [finished.observation.clone(), finished.object_observation.clone()],
+        Err(error) => [error.observation(), error.object_observation()],
+    }
 }
 
 /// Returns when the next attempt is due. After a hint, as early as permitted.

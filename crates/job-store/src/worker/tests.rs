@@ -5,6 +5,8 @@ use job_notify::NotifierError;
 use job_poller::{
     WaitPolicy,
     machine::{Action, Input, Machine},
+    observer::{AttemptFinished, BudgetStatus, WaitFinished, WaitStarted},
+    schedule::{Adaptive, History},
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -232,7 +234,7 @@ async fn the_budget_is_shared_fairly_and_used_up() {
     let requests = bed.cloud.requests();
     for start in (60..590).step_by(10) {
         let window = Duration::from_secs(start)..Duration::from_secs(start + 10);
-        let sent = requests.iter().filter(|at| window.contains(at)).count();
+        let sent = requests.iter().filter(|at| window.contains(*at)).count();
         assert!((19..=21).contains(&sent), "{sent} from {start} s on");
     }
     let mut query = crate::ListQuery::new().limit(7);
@@ -260,6 +262,91 @@ async fn throttling_pauses_all_waits() {
     // Those that were claimed before the reply.
     assert!(early <= 4, "{early}");
     assert!(requests.len() >= 24, "{}", requests.len());
+}
+
+#[tokio::test]
+async fn workers_learn_from_the_jobs_that_ended() {
+    let job = |phase: &str, second| {
+        let body = format!(
+            r#"{{"metadata": {{"creationTimestamp": "2027-01-15 08:00:00 +0000 UTC", "updateTimestamp": "2027-01-15 08:00:{second:02} +0000 UTC"}},
+                "spec": {{"type": "CreateNode"}}, "status": {{"phase": "{phase}"}}}}"#
+        );
+        Reply::Body(body.leak())
+    };
+    let bed = TestBed::new(&[RUNNING]).await;
+    for number in 0..3 {
+        bed.cloud.set(&[job("Running", 10), job("Success", 40)]);
+        bed.store.watch(&key(&format!("j{number}")), &Watch::new()).await.unwrap();
+        bed.run_until(100 * (number + 1)).await;
+    }
+    let mut transaction = bed.store.database.begin_read().await.unwrap();
+    let sql = "SELECT history FROM cce_history WHERE endpoint = 'cce.example'";
+    let row = transaction.row(sql, &[]).await.unwrap().unwrap();
+    let history: History = row.json("history").unwrap().unwrap();
+    assert!(history.jobs("CreateNode") > 2.5, "{}", history.jobs("CreateNode"));
+}
+
+#[tokio::test]
+async fn a_wait_that_cannot_be_read_does_not_stop_the_others() {
+    let bed = TestBed::new(&[SUCCESS]).await;
+    for job in ["a", "b"] {
+        bed.store.watch(&key(job), &Watch::new()).await.unwrap();
+    }
+    let mut transaction = bed.store.database.begin().await.unwrap();
+    let saved = transaction.row("SELECT wait FROM cce_waits WHERE key = 'p:a'", &[]).await.unwrap();
+    let saved = saved.unwrap().text("wait").unwrap();
+    let update = "UPDATE cce_waits SET wait = $1 WHERE key = 'p:a'";
+    transaction.execute(update, &[r#"{"version": 99}"#.into()]).await.unwrap();
+    transaction.commit().await.unwrap();
+    bed.run_until(30).await;
+    assert_eq!(outcome(&bed.store, "b").await.as_deref(), Some("succeeded"));
+    assert_eq!(status(&bed.store, "a").await.state, WaitStateLabel::Unreadable);
+    assert_eq!(bed.store.list(&crate::ListQuery::new().active()).await.unwrap().waits.len(), 1);
+    let error = bed.store.watch(&key("a"), &Watch::new()).await.unwrap_err();
+    assert_eq!(error.to_string(), "cannot read the column wait");
+    // A program that can read it goes on.
+    let mut transaction = bed.store.database.begin().await.unwrap();
+    transaction.execute(update, &[(&saved).into()]).await.unwrap();
+    transaction.commit().await.unwrap();
+    bed.run_until(100).await;
+    assert_eq!(outcome(&bed.store, "a").await.as_deref(), Some("succeeded"));
+}
+
+/// Counts what it receives: starts, attempts, ends, and states of the budget.
+#[derive(Clone, Default)]
+struct Counter(Arc<Mutex<[usize; 4]>>);
+
+impl Observer for Counter {
+    fn wait_started(&self, _: &WaitStarted) {
+        self.0.lock().unwrap()[0] += 1;
+    }
+
+    fn attempt_finished(&self, _: &AttemptFinished) {
+        self.0.lock().unwrap()[1] += 1;
+    }
+
+    fn wait_finished(&self, _: &WaitFinished) {
+        self.0.lock().unwrap()[2] += 1;
+    }
+
+    fn budget_changed(&self, budget: &BudgetStatus) {
+        assert_eq!(budget.requests_per_second, 50.0);
+        self.0.lock().unwrap()[3] += 1;
+    }
+}
+
+#[tokio::test]
+async fn an_observer_receives_each_start_attempt_and_end() {
+    let mut bed = TestBed::new(&[RUNNING, RUNNING, RUNNING, SUCCESS]).await;
+    let counter = Counter::default();
+    bed.worker = bed.worker.observer(counter.clone());
+    for job in ["a", "b"] {
+        bed.store.watch(&key(job), &Watch::new()).await.unwrap();
+    }
+    bed.run_until(60).await;
+    let [started, attempts, finished, budget] = *counter.0.lock().unwrap();
+    assert_eq!((started, attempts, finished), (2, bed.cloud.requests().len(), 2));
+    assert!((5..=60).contains(&budget), "{budget}");
 }
 
 /// Drives a machine without a store: what a store must do as well.
@@ -321,7 +408,7 @@ proptest! {
             let minutes = WaitPolicy::new().timeout(Duration::from_secs(300));
             bed.store.watch(&key("a"), &Watch::new().policy(minutes)).await.unwrap();
             let mut transaction = bed.store.database.begin().await.unwrap();
-            let row = WaitRow::get(&mut transaction, &key("a")).await.unwrap().unwrap();
+            let row = WaitRow::lock(&mut transaction, &key("a")).await.unwrap().unwrap();
             drop(transaction);
             let WaitState::Active(wait, _) = row.state else { panic!("it is active") };
             let machine = wait.checkpoint().machine().clone();

@@ -247,8 +247,8 @@ impl Endpoint {
     }
 
     /// Returns the host name or the IP address, in lower case.
-    #[cfg(feature = "credential-chain")]
-    pub(crate) fn host(&self) -> String {
+    #[must_use]
+    pub fn host(&self) -> String {
         let uri = self.base.parse::<Uri>().ok();
         uri.as_ref().and_then(Uri::host).unwrap_or_default().to_ascii_lowercase()
     }

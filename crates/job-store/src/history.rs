@@ -1,0 +1,98 @@
+//! What the workers have learned about the jobs of an endpoint: one row of the database.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use job_poller::schedule::{Adaptive, History, JobObservation, Schedule};
+use job_transport::{Endpoint, transport::is_loopback};
+
+use crate::{
+    database::{Database, Transaction},
+    error::StoreError,
+    row::to_json,
+};
+
+/// The adaptive schedule of a worker, which is built from the history in the database.
+pub(crate) struct LearnedSchedule {
+    /// The host. `None` on loopback, because nothing is learned from a service on this machine.
+    host: Option<String>,
+    current: Mutex<Current>,
+}
+
+struct Current {
+    schedule: Arc<dyn Schedule>,
+    /// When the history was read, by a monotonic clock.
+    read_at: Option<Duration>,
+}
+
+/// The time between two readings of the history.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(60);
+
+impl LearnedSchedule {
+    pub(crate) fn new(endpoint: &Endpoint) -> Self {
+        let host = Some(endpoint.host()).filter(|host| !is_loopback(host));
+        let current = Current { schedule: Arc::new(Adaptive::new()), read_at: None };
+        Self { host, current: Mutex::new(current) }
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the schedule.
+    pub(crate) fn schedule(&self) -> Arc<dyn Schedule> {
+        self.current().schedule.clone()
+    }
+
+    /// Builds the schedule again, if a minute has passed since the last time.
+    pub(crate) async fn refresh(
+        &self,
+        database: &Database,
+        now: Duration,
+    ) -> Result<(), StoreError> {
+        let Some(host) = &self.host else { return Ok(()) };
+        let is_recent = |at: Duration| now.saturating_sub(at) < REFRESH_INTERVAL;
+        if self.current().read_at.is_some_and(is_recent) {
+            return Ok(());
+        }
+        let mut transaction = database.begin_read().await?;
+        let history = read(&mut transaction, host).await?;
+        let schedule = Arc::new(Adaptive::new().history(&history));
+        *self.current() = Current { schedule, read_at: Some(now) };
+        Ok(())
+    }
+
+    /// Adds what a wait has observed to the history in the database.
+    pub(crate) async fn record(
+        &self,
+        transaction: &mut Transaction,
+        observations: [Option<JobObservation>; 2],
+    ) -> Result<(), StoreError> {
+        let Some(host) = &self.host else { return Ok(()) };
+        if observations.iter().all(Option::is_none) {
+            return Ok(());
+        }
+        let insert = "INSERT INTO cce_history (endpoint, history) VALUES ($1, '') \
+                      ON CONFLICT (endpoint) DO NOTHING";
+        transaction.execute(insert, &[host.into()]).await?;
+        let lock = "SELECT history FROM cce_history WHERE endpoint = $1 FOR UPDATE";
+        transaction.row(lock, &[host.into()]).await?;
+        let mut history = read(transaction, host).await?;
+        for observation in observations {
+            history.record(observation.as_ref());
+        }
+        let update = "UPDATE cce_history SET history = $2 WHERE endpoint = $1";
+        let history = to_json(&history)?;
+        transaction.execute(update, &[host.into(), (&history).into()]).await.map(drop)
+    }
+}
+
+/// Reads a history. One that is missing or from another version counts as empty.
+async fn read(transaction: &mut Transaction, host: &String) -> Result<History, StoreError> {
+    let sql = "SELECT history FROM cce_history WHERE endpoint = $1";
+    let row = transaction.row(sql, &[host.into()]).await?;
+    let text = row.map(|row| row.text("history")).transpose()?.unwrap_or_default();
+    Ok(serde_json::from_str(&text).unwrap_or_default())
+}
