@@ -12,6 +12,7 @@ CREATE TABLE cce_waits (
     earliest      BIGINT,                    -- when it may be made if a request would stay unused
     lease         BIGINT,                    -- until when a worker makes an attempt
     hinted        BIGINT NOT NULL DEFAULT 0,
+    listed_end    TEXT,                      -- the last row of a list that showed the end of the job
     paused        BIGINT NOT NULL DEFAULT 0,
     outcome       TEXT,                      -- NULL until the wait has finished
     has_job_ended BIGINT NOT NULL DEFAULT 0,
@@ -54,6 +55,14 @@ INSERT INTO cce_budget (id, state) VALUES (1, '');
 
 CREATE TABLE cce_paused_projects (
     project TEXT PRIMARY KEY
+);
+
+-- When the list of the jobs of a project is read.
+CREATE TABLE cce_lists (
+    project     TEXT PRIMARY KEY,
+    due         BIGINT NOT NULL,
+    lease       BIGINT,
+    suspensions BIGINT NOT NULL DEFAULT 0    -- in a row, because the list could not be read
 );
 
 -- What the adaptive schedule has learned.

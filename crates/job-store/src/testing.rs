@@ -49,11 +49,15 @@ impl Clock for TestClock {
 pub(crate) enum Reply {
     Body(&'static str),
     Status(u16, Option<u32>),
+    /// The jobs `j0`, `j10`, .. have succeeded from this second on. The list shows them.
+    EndsAt(u64),
     Lost,
 }
 
-pub(crate) const RUNNING: Reply = Reply::Body(r#"{"status": {"phase": "Running"}}"#);
-pub(crate) const SUCCESS: Reply = Reply::Body(r#"{"status": {"phase": "Success"}}"#);
+const RUNNING_BODY: &str = r#"{"status": {"phase": "Running"}}"#;
+const SUCCESS_BODY: &str = r#"{"status": {"phase": "Success"}}"#;
+pub(crate) const RUNNING: Reply = Reply::Body(RUNNING_BODY);
+pub(crate) const SUCCESS: Reply = Reply::Body(SUCCESS_BODY);
 pub(crate) const FAILED: Reply =
     Reply::Body(r#"{"status": {"phase": "Failed", "reason": "no such flavor"}}"#);
 
@@ -68,11 +72,17 @@ pub(crate) struct Cloud {
 struct CloudState {
     replies: VecDeque<Reply>,
     requests: Vec<Duration>,
+    /// The status of the list of jobs, and how often it was read.
+    list: (u16, usize),
 }
 
 impl Cloud {
     pub(crate) fn new(clock: &TestClock, replies: &[Reply]) -> Self {
-        let state = CloudState { replies: replies.iter().cloned().collect(), requests: Vec::new() };
+        let state = CloudState {
+            replies: replies.iter().cloned().collect(),
+            requests: Vec::new(),
+            list: (404, 0),
+        };
         let latency = Duration::from_millis(20);
         Self { inner: Arc::new(Mutex::new(state)), clock: clock.clone(), latency }
     }
@@ -80,6 +90,16 @@ impl Cloud {
     /// Sets the replies from now on.
     pub(crate) fn set(&self, replies: &[Reply]) {
         self.inner.lock().unwrap().replies = replies.iter().cloned().collect();
+    }
+
+    /// Sets the status with which the list of jobs answers. It is 404 at first.
+    pub(crate) fn set_list(&self, status: u16) {
+        self.inner.lock().unwrap().list.0 = status;
+    }
+
+    /// Returns how often the list was read.
+    pub(crate) fn list_requests(&self) -> usize {
+        self.inner.lock().unwrap().list.1
     }
 
     /// Returns the times of the requests.
@@ -97,7 +117,7 @@ impl Cloud {
 impl Transport for Cloud {
     fn send(
         &self,
-        _: Request<bytes::Bytes>,
+        request: Request<bytes::Bytes>,
     ) -> BoxFuture<'_, Result<Response<bytes::Bytes>, TransportError>> {
         let reply = {
             let mut state = self.inner.lock().unwrap();
@@ -105,9 +125,19 @@ impl Transport for Cloud {
             let is_last = state.replies.len() == 1;
             if is_last { state.replies[0].clone() } else { state.replies.pop_front().unwrap() }
         };
+        let now = self.clock.monotonic().as_secs();
         self.clock.advance(self.latency);
+        if request.uri().path().ends_with("/jobs") {
+            let mut state = self.inner.lock().unwrap();
+            state.list.1 += 1;
+            let status = state.list.0;
+            return Box::pin(async move { Ok(list(status, now, &reply)) });
+        }
+        let is_tenth = request.uri().path().ends_with('0');
         Box::pin(async move {
             let (status, body, retry_after) = match reply {
+                Reply::EndsAt(second) if now >= second && is_tenth => (200, SUCCESS_BODY, None),
+                Reply::EndsAt(_) => (200, RUNNING_BODY, None),
                 Reply::Body(body) => (200, body, None),
                 Reply::Status(status, retry_after) => (status, "{}", retry_after),
                 Reply::Lost => {
@@ -124,6 +154,18 @@ impl Transport for Cloud {
             Ok(response.body(body.into()).unwrap())
         })
     }
+}
+
+/// Returns the list of the jobs `j0` to `j59`.
+fn list(status: u16, now: u64, reply: &Reply) -> Response<bytes::Bytes> {
+    let has_ended = matches!(reply, Reply::EndsAt(second) if now >= *second);
+    let row = |number| {
+        let phase = if has_ended && number % 10 == 0 { "Success" } else { "Running" };
+        format!(r#"{{"metadata": {{"uid": "j{number}"}}, "status": {{"status": "{phase}"}}}}"#)
+    };
+    let rows: Vec<_> = (0..60).map(row).collect();
+    let body = if status == 200 { format!("[{}]", rows.join(",")) } else { "{}".to_owned() };
+    Response::builder().status(status).body(body.into()).unwrap()
 }
 
 /// A notifier that records what it delivers. It fails as long as the test says so.

@@ -3,8 +3,10 @@
 mod claim;
 mod attempt;
 mod complete;
+mod lists;
 
 use std::{
+    future::pending,
     pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -37,6 +39,12 @@ pub struct Worker {
     observer: Option<Arc<dyn Observer>>,
     /// When the observer received the status of the budget.
     last_status: Arc<Mutex<Option<Duration>>>,
+    /// When this worker last searched for projects with many waits.
+    lists_added: Arc<Mutex<Option<Duration>>>,
+    /// When a test last read the lists.
+    #[cfg(test)]
+    lists_read: Arc<Mutex<Option<Duration>>>,
+    reads_lists: bool,
     limits: Limits,
     retention: Duration,
     clock: Arc<dyn Clock>,
@@ -88,6 +96,10 @@ impl Worker {
             schedule: ScheduleSource::Learned(learned),
             observer: None,
             last_status: Arc::default(),
+            lists_added: Arc::default(),
+            #[cfg(test)]
+            lists_read: Arc::default(),
+            reads_lists: true,
             limits: Limits::DEFAULT,
             retention: Duration::from_secs(24 * 3600),
             clock: Arc::new(TokioClock::new()),
@@ -120,6 +132,17 @@ impl Worker {
         self
     }
 
+    /// Sets whether lists of jobs are read. They are by default.
+    ///
+    /// While the budget is used up, the list of each project with at least ten waits is read, at most
+    /// every five seconds, with at most a tenth of the requests. If a row shows the end of a job, the
+    /// job is read next. A list that cannot be read is suspended for a minute, and up to an hour.
+    #[must_use]
+    pub const fn read_lists_of_jobs(mut self, reads_lists: bool) -> Self {
+        self.reads_lists = reads_lists;
+        self
+    }
+
     /// Sets an observer of the waits.
     #[must_use]
     pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
@@ -145,11 +168,18 @@ impl Worker {
     pub async fn run(self, stopped: impl Future<Output = ()>) {
         let deliveries = self.deliver();
         let cleanups = self.clean_up();
+        let lists = async {
+            match self.reads_lists {
+                true => self.read_lists().await,
+                false => pending().await,
+            }
+        };
         let attempts = self.attempts(stopped);
         tokio::select! {
             () = attempts => {}
             () = deliveries => {}
             () = cleanups => {}
+            () = lists => {}
         }
     }
 
@@ -195,10 +225,11 @@ impl Worker {
         }
     }
 
-    /// Returns whether a second has passed since the observer received the status of the budget.
-    fn is_status_due(&self, now: Duration) -> bool {
-        let mut last = self.last_status.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = last.is_none_or(|at| now.saturating_sub(at) >= STATUS_INTERVAL);
+    /// Returns whether `interval` has passed since the last time, and then begins the next one.
+    fn is_due(&self, last: &Mutex<Option<Duration>>, interval: Duration) -> bool {
+        let now = self.clock.monotonic();
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = last.is_none_or(|at| now.saturating_sub(at) >= interval);
         if is_due {
             *last = Some(now);
         }
@@ -280,6 +311,9 @@ impl Worker {
     /// Returns how long nothing else is due.
     pub(crate) async fn run_once(&self) -> Duration {
         self.refresh_schedule().await.unwrap();
+        if self.reads_lists && self.is_due(&self.lists_read, MAX_IDLE) {
+            self.read_due_list().await.unwrap();
+        }
         let Claim { waits, idle } = self.claim().await.unwrap();
         let idle = if waits.is_empty() { idle } else { Duration::ZERO };
         for wait in waits {

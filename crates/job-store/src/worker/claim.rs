@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use job_poller::schedule::BudgetShare;
 use job_transport::transport::display_chain;
 
-use super::{MAX_IDLE, Worker, until};
+use super::{MAX_IDLE, STATUS_INTERVAL, Worker, until};
 use crate::{
     budget::SharedBudget,
     database::Transaction,
@@ -77,7 +77,7 @@ impl Worker {
             claim.waits.push(ClaimedWait { row, share, claimed_at: now, monotonic, pause });
         }
         let status = match &self.observer {
-            Some(_) if self.is_status_due(monotonic) => {
+            Some(_) if self.is_due(&self.last_status, STATUS_INTERVAL) => {
                 let queued = count(&mut transaction, QUEUED, now).await?;
                 Some(budget.status(queued, in_flight + claim.waits.len()))
             }
@@ -93,13 +93,14 @@ impl Worker {
 }
 
 /// Counts the requests in flight. Those of a worker that crashed count until their lease ends.
-const IN_FLIGHT: &str = "SELECT count(*) AS waits FROM cce_waits WHERE lease > $1";
+pub(super) const IN_FLIGHT: &str = "SELECT (SELECT count(*) FROM cce_waits WHERE lease > $1) \
+                                    + (SELECT count(*) FROM cce_lists WHERE lease > $1) AS waits";
 
 /// Counts the waits that are due.
 const QUEUED: &str = "SELECT count(*) AS waits FROM cce_waits WHERE outcome IS NULL \
                       AND paused = 0 AND due <= $1 AND (lease IS NULL OR lease <= $1)";
 
-async fn count(
+pub(super) async fn count(
     transaction: &mut Transaction,
     sql: &'static str,
     now: Timestamp,

@@ -250,6 +250,33 @@ async fn the_budget_is_shared_fairly_and_used_up() {
     assert!(*least >= 18 && *most <= 22, "{least} {most}");
 }
 
+/// 60 jobs at one request per second, so each is read once in a minute, on average 30 s after its end.
+/// A list shows which have ended.
+#[tokio::test]
+async fn lists_show_which_jobs_to_read_next() {
+    // The status of the list, by how much the ends may be read late on average, and how often the
+    // list is read.
+    for (status, most_late, lists) in [(200, 12, 20..=45), (403, 62, 2..=4)] {
+        let mut bed = TestBed::new(&[Reply::EndsAt(300)]).await;
+        bed.cloud.set_list(status);
+        bed.worker = bed.worker.requests_per_second(1.0);
+        for number in 0..60 {
+            bed.store.watch(&key(&format!("j{number}")), &Watch::new()).await.unwrap();
+        }
+        bed.run_until(400).await;
+        let finished = bed.store.list(&crate::ListQuery::new().finished()).await.unwrap().waits;
+        let seconds = |wait: &WaitStatus| {
+            wait.result.as_ref().unwrap().finished_at.as_second() - 1_800_000_300
+        };
+        let late: Vec<i64> = finished.iter().map(seconds).collect();
+        // Every tenth job ends.
+        assert_eq!(late.len(), 6, "{status}");
+        assert!(late.iter().sum::<i64>() / 6 <= most_late, "{status}: {late:?}");
+        let sent = bed.cloud.list_requests();
+        assert!(lists.contains(&sent), "{status}: {sent} lists, {late:?}");
+    }
+}
+
 #[tokio::test]
 async fn throttling_pauses_all_waits() {
     let bed = TestBed::new(&[Reply::Status(429, Some(60)), RUNNING]).await;
