@@ -40,18 +40,15 @@ impl SharedBudget {
     }
 
     /// Reads the budget, and locks it until the end of the transaction.
-    pub(crate) async fn lock(
-        transaction: &mut Transaction,
-        now: Timestamp,
-    ) -> Result<Self, StoreError> {
+    ///
+    /// Read the current time afterwards, because the wait for the lock takes time.
+    pub(crate) async fn lock(transaction: &mut Transaction) -> Result<Self, StoreError> {
         let sql = "SELECT state FROM cce_budget WHERE id = 1 FOR UPDATE";
         let row = transaction.row(sql, &[]).await?;
         let text = row.map(|row| row.text("state")).transpose()?.unwrap_or_default();
         // If the state is missing or from another version, start over. Only the counts are lost until
         // each wait has made its next attempt.
-        let mut budget: Self = serde_json::from_str(&text).unwrap_or_else(|_| Self::new());
-        budget.advance_to(now);
-        Ok(budget)
+        Ok(serde_json::from_str(&text).unwrap_or_else(|_| Self::new()))
     }
 
     pub(crate) async fn save(&self, transaction: &mut Transaction) -> Result<(), StoreError> {
@@ -92,8 +89,9 @@ impl SharedBudget {
         self.budget.consume(self.now, 1);
     }
 
-    /// Records attempts that have ended.
-    pub(crate) fn record(&mut self, stats: &AttemptStats) {
+    /// Records attempts that have ended by now.
+    pub(crate) fn record(&mut self, now: Timestamp, stats: &AttemptStats) {
+        self.advance_to(now);
         self.budget.record(self.now, stats);
     }
 

@@ -157,7 +157,7 @@ impl Transaction {
             Inner::Sqlite(_) => "SELECT CAST(unixepoch('subsec') * 1000000 AS BIGINT) AS now",
         };
         let row = self.row(sql, &[]).await?;
-        from_micros(row.and_then(|row| row.int("now").ok()).unwrap_or_default())
+        from_micros(row.map_or(Ok(0), |row| row.int("now"))?)
     }
 
     /// Executes a statement, and returns the number of rows that it changed.

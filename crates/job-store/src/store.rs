@@ -164,7 +164,7 @@ impl Store {
             // The worker that makes an attempt sees another number and drops its result.
             row.tick += 1;
             row.update(&mut transaction, None).await?;
-            let mut budget = SharedBudget::lock(&mut transaction, now).await?;
+            let mut budget = SharedBudget::lock(&mut transaction).await?;
             budget.update(urgency, None);
             budget.save(&mut transaction).await?;
         }

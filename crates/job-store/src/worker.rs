@@ -7,7 +7,6 @@ mod lists;
 
 use std::{
     future::pending,
-    pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -18,7 +17,7 @@ use job_transport::{
     Client,
     clock::{Clock, TokioClock},
 };
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 
 use self::claim::Claim;
 use crate::{budget::Limits, error::StoreError, history::LearnedSchedule, store::Store};
@@ -158,34 +157,38 @@ impl Worker {
         self
     }
 
-    /// Runs until `stopped` completes, and then until the attempts in flight have ended.
+    /// Runs until `stopped` completes, and then until the attempts and deliveries in flight have ended.
     ///
     /// An error of the database is logged, and does not end the worker.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the attempts in flight are repeated after their lease.
+    /// If the future is dropped, the attempts in flight are repeated after their lease, and the tries to
+    /// deliver a notification after two minutes.
     pub async fn run(self, stopped: impl Future<Output = ()>) {
-        let deliveries = self.deliver();
-        let cleanups = self.clean_up();
+        let (stop, stopping) = watch::channel(());
+        let stopper = async {
+            stopped.await;
+            drop(stop);
+        };
         let lists = async {
             match self.reads_lists {
                 true => self.read_lists().await,
                 false => pending().await,
             }
         };
-        let attempts = self.attempts(stopped);
+        let work = async {
+            tokio::join!(stopper, self.attempts(stopping.clone()), self.deliver(stopping.clone()))
+        };
         tokio::select! {
-            () = attempts => {}
-            () = deliveries => {}
-            () = cleanups => {}
+            _ = work => {}
+            () = self.clean_up() => {}
             () = lists => {}
         }
     }
 
-    /// Claims waits and makes their attempts.
-    async fn attempts(&self, stopped: impl Future<Output = ()>) {
-        let mut stopped = pin!(stopped);
+    /// Claims waits and makes their attempts, until the worker stops.
+    async fn attempts(&self, mut stopping: watch::Receiver<()>) {
         let mut attempts = JoinSet::new();
         loop {
             let changed = self.store.changed.notified();
@@ -204,7 +207,8 @@ impl Worker {
             };
             tokio::select! {
                 biased;
-                () = &mut stopped => break,
+                // The sender is dropped when the worker stops.
+                _ = stopping.changed() => break,
                 // The end of an attempt permits another one.
                 _ = attempts.join_next(), if !attempts.is_empty() => {}
                 () = self.clock.sleep(idle) => {}
@@ -213,6 +217,48 @@ impl Worker {
             while attempts.try_join_next().is_some() {}
         }
         while attempts.join_next().await.is_some() {}
+    }
+
+    /// Delivers notifications, until the worker stops.
+    async fn deliver(&self, mut stopping: watch::Receiver<()>) {
+        let mut tries = JoinSet::new();
+        loop {
+            let changed = self.store.changed.notified();
+            let free = MAX_DELIVERIES.saturating_sub(tries.len() as u32);
+            let due =
+                if free > 0 { self.store.due_notifications(free).await } else { Ok(Vec::new()) };
+            match due {
+                Ok(due) => {
+                    for notification in due {
+                        let worker = self.clone();
+                        tries.spawn(async move {
+                            if let Err(error) = worker.store.deliver(notification).await {
+                                worker.log_error("cannot record a delivery", &error);
+                            }
+                        });
+                    }
+                }
+                Err(error) => _ = self.log_error("cannot read the outbox", &error),
+            }
+            tokio::select! {
+                biased;
+                _ = stopping.changed() => break,
+                _ = tries.join_next(), if !tries.is_empty() => {}
+                () = self.clock.sleep(MAX_IDLE) => {}
+                () = changed => {}
+            }
+        }
+        while tries.join_next().await.is_some() {}
+    }
+
+    /// Deletes finished waits after their retention. Never returns.
+    async fn clean_up(&self) {
+        loop {
+            if let Err(error) = self.store.delete_finished(self.retention).await {
+                self.log_error("cannot delete finished waits", &error);
+            }
+            self.clock.sleep(CLEANUP_INTERVAL).await;
+        }
     }
 
     /// Reads the history that the schedule is built from, once a minute.
@@ -240,47 +286,6 @@ impl Worker {
         match &self.schedule {
             ScheduleSource::Fixed(schedule) => schedule.clone(),
             ScheduleSource::Learned(learned) => learned.schedule(),
-        }
-    }
-
-    /// Delivers notifications. Never returns.
-    async fn deliver(&self) {
-        let mut tries = JoinSet::new();
-        loop {
-            let changed = self.store.changed.notified();
-            let free = MAX_DELIVERIES.saturating_sub(tries.len() as u32);
-            let mut idle = MAX_IDLE;
-            if free > 0 {
-                match self.store.due_notifications(free).await {
-                    Ok((due, next)) => {
-                        for notification in due {
-                            let worker = self.clone();
-                            tries.spawn(async move {
-                                if let Err(error) = worker.store.deliver(notification).await {
-                                    worker.log_error("cannot record a delivery", &error);
-                                }
-                            });
-                        }
-                        idle = if next.is_some() { MAX_IDLE } else { idle };
-                    }
-                    Err(error) => idle = self.log_error("cannot read the outbox", &error),
-                }
-            }
-            tokio::select! {
-                _ = tries.join_next(), if !tries.is_empty() => {}
-                () = self.clock.sleep(idle) => {}
-                () = changed => {}
-            }
-        }
-    }
-
-    /// Deletes finished waits after their retention. Never returns.
-    async fn clean_up(&self) {
-        loop {
-            if let Err(error) = self.store.delete_finished(self.retention).await {
-                self.log_error("cannot delete finished waits", &error);
-            }
-            self.clock.sleep(CLEANUP_INTERVAL).await;
         }
     }
 
@@ -319,7 +324,7 @@ impl Worker {
         for wait in waits {
             self.attempt(wait).await;
         }
-        for notification in self.store.due_notifications(MAX_DELIVERIES).await.unwrap().0 {
+        for notification in self.store.due_notifications(MAX_DELIVERIES).await.unwrap() {
             self.store.deliver(notification).await.unwrap();
         }
         idle

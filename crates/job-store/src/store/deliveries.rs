@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use job_notify::{Delivery, receiver_name};
 
 use super::Store;
@@ -42,12 +41,11 @@ impl Store {
         Ok(true)
     }
 
-    /// Returns up to `limit` notifications that are due, with a lease on them, and when the next one
-    /// is due.
+    /// Returns up to `limit` notifications that are due, with a lease on them.
     pub(crate) async fn due_notifications(
         &self,
         limit: u32,
-    ) -> Result<(Vec<DueNotification>, Option<Timestamp>), StoreError> {
+    ) -> Result<Vec<DueNotification>, StoreError> {
         let mut transaction = self.database.begin().await?;
         let now = transaction.now().await?;
         let sql = concat!(
@@ -65,11 +63,8 @@ impl Store {
             transaction.execute(sql, &[(&notification.id).into(), lease.into()]).await?;
             due.push(notification);
         }
-        let sql = "SELECT min(next_try) AS next_try FROM cce_outbox WHERE next_try > $1";
-        let next = transaction.row(sql, &[now.into()]).await?;
-        let next = next.map(|row| row.time("next_try")).transpose()?.flatten();
         transaction.commit().await?;
-        Ok((due, next))
+        Ok(due)
     }
 
     /// Makes one try to deliver a notification, and records its result.

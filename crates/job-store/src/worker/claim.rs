@@ -48,8 +48,7 @@ impl Worker {
     /// Claims waits, at most as many as the budget allows within [`CLAIM_AHEAD`].
     pub(super) async fn claim(&self) -> Result<Claim, StoreError> {
         let mut transaction = self.store.database.begin().await?;
-        // Lock first: the wait for the lock takes time.
-        let mut budget = SharedBudget::lock(&mut transaction, Timestamp::UNIX_EPOCH).await?;
+        let mut budget = SharedBudget::lock(&mut transaction).await?;
         let (now, monotonic) = (transaction.now().await?, self.monotonic());
         budget.set_limits(self.limits);
         budget.advance_to(now);

@@ -54,7 +54,7 @@ impl Worker {
         let mut transaction = self.store.database.begin().await?;
         let row = WaitRow::lock(&mut transaction, &claimed.row.key).await?;
         let row = row.filter(|row| row.tick == claimed.row.tick);
-        let mut finished = None;
+        let (mut finished, mut counted) = (None, (None, None));
         if let Some(mut row) = row
             && let WaitState::Active(before, _) = &row.state
         {
@@ -93,17 +93,14 @@ impl Worker {
                 }
             }
             row.update(&mut transaction, snapshot).await?;
-            let mut budget = SharedBudget::lock(&mut transaction, attempt.ended_at).await?;
-            budget.record(&attempt.stats);
-            budget.update(urgency, now_urgency);
-            budget.save(&mut transaction).await?;
-        } else {
-            // The wait was canceled, or another worker has repeated the attempt. The service has
-            // still counted the request.
-            let mut budget = SharedBudget::lock(&mut transaction, attempt.ended_at).await?;
-            budget.record(&attempt.stats);
-            budget.save(&mut transaction).await?;
+            counted = (urgency, now_urgency);
         }
+        // The service has counted the request even if the wait was canceled, or if another worker has
+        // repeated the attempt.
+        let mut budget = SharedBudget::lock(&mut transaction).await?;
+        budget.record(attempt.ended_at, &attempt.stats);
+        budget.update(counted.0, counted.1);
+        budget.save(&mut transaction).await?;
         transaction.commit().await?;
         if let Some(finished) = finished {
             tracing::Span::current().record("cce.wait.outcome", finished.outcome.as_str());

@@ -86,8 +86,8 @@ impl Worker {
         }
         let sql = "UPDATE cce_lists SET lease = NULL WHERE project = $1";
         transaction.execute(sql, &[due.project.as_str().into()]).await?;
-        let mut budget = SharedBudget::lock(&mut transaction, now).await?;
-        budget.record(&stats);
+        let mut budget = SharedBudget::lock(&mut transaction).await?;
+        budget.record(now, &stats);
         budget.save(&mut transaction).await?;
         transaction.commit().await?;
         self.store.changed.notify_waiters();
@@ -97,7 +97,7 @@ impl Worker {
     /// Claims a list, with a slot for its request.
     async fn claim_list(&self) -> Result<Option<DueList>, StoreError> {
         let mut transaction = self.store.database.begin().await?;
-        let mut budget = SharedBudget::lock(&mut transaction, Timestamp::UNIX_EPOCH).await?;
+        let mut budget = SharedBudget::lock(&mut transaction).await?;
         let (now, monotonic) = (transaction.now().await?, self.monotonic());
         budget.set_limits(self.limits);
         budget.advance_to(now);

@@ -64,7 +64,7 @@ async fn each_wait_has_its_outcome_and_one_notification() {
         let queued = bed.store.notifications(&key("a")).await.unwrap();
         assert_eq!(queued.iter().filter(|row| row.queue.as_deref() == Some("q")).count(), 1);
         let requests = bed.cloud.requests().len();
-        bed.run_until(1200).await;
+        bed.run_until(660).await;
         assert_eq!(bed.cloud.requests().len(), requests, "no request after the end");
     }
 }
