@@ -1,10 +1,11 @@
 //! Stores the result of an attempt in one transaction: the wait, the budget, and the notifications.
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use jiff::Timestamp;
 use job_poller::{
     FinishedJob, WaitError, WaitErrorKind,
+    budget::UrgencyBucket,
     durable::{StoredResult, StoredWait},
     observer::WaitFinished,
     schedule::JobObservation,
@@ -18,6 +19,7 @@ use super::{
 };
 use crate::{
     budget::SharedBudget,
+    database::Transaction,
     error::StoreError,
     outbox,
     row::{WaitRow, WaitState},
@@ -54,57 +56,38 @@ impl Worker {
         let mut transaction = self.store.database.begin().await?;
         let row = WaitRow::lock(&mut transaction, &claimed.row.key).await?;
         let row = row.filter(|row| row.tick == claimed.row.tick);
-        let (mut finished, mut counted) = (None, (None, None));
+        let mut finished = None;
+        let mut urgencies = (None, None);
         if let Some(mut row) = row
-            && let WaitState::Active(before, _) = &row.state
+            && let WaitState::Active(before, _) = row.state.clone()
         {
-            let before = before.clone();
-            let (urgency, snapshot) = (before.urgency(), before.checkpoint().machine().snapshot());
             row.lease = None;
-            let extension = row.extension.take();
-            let mut now_urgency = None;
-            match &attempt.next {
-                Next::Finish(result) if !is_extended(result, extension.is_some()) => {
-                    let result_row = StoredResult::new(&row.key, result);
-                    let receivers = row.receivers.clone();
-                    let (key, number) = (row.key.clone(), row.number);
-                    let at = attempt.ended_at;
-                    outbox::insert(&mut transaction, &key, number, &result_row, &receivers, at)
-                        .await?;
-                    row.state = WaitState::Finished(result_row, at);
+            let end = match &attempt.next {
+                Next::Finish(result) => Some(result).filter(|result| !row.goes_on(result)),
+                Next::Plan(_) => None,
+            };
+            let now = match end {
+                Some(result) => {
+                    self.finish(&mut transaction, &mut row, result, attempt.ended_at).await?;
                     finished = Some(WaitFinished::from_result(result));
-                    if let ScheduleSource::Learned(learned) = &self.schedule {
-                        learned.record(&mut transaction, observations(result)).await?;
-                    }
+                    None
                 }
-                next => {
-                    let (mut wait, delay) = match next {
-                        Next::Plan(delay) => (attempt.wait.clone(), *delay),
-                        // The deadline has passed, but a later one was requested meanwhile.
-                        Next::Finish(_) => ((*before).clone(), Duration::ZERO),
-                    };
-                    if let Some(extension) = extension {
-                        wait.extend(&extension.policy, extension.at);
-                    }
-                    now_urgency = wait.urgency();
-                    let due = planned_at(&wait, attempt.ended_at, delay, row.is_hinted);
-                    row.is_hinted = false;
-                    row.state = WaitState::Active(wait.into(), due);
-                }
-            }
-            row.update(&mut transaction, snapshot).await?;
-            counted = (urgency, now_urgency);
+                None => plan(&mut row, &before, attempt),
+            };
+            row.update(&mut transaction, before.checkpoint().machine().snapshot()).await?;
+            urgencies = (before.urgency(), now);
         }
         // The service has counted the request even if the wait was canceled, or if another worker has
         // repeated the attempt.
         let mut budget = SharedBudget::lock(&mut transaction).await?;
         budget.record(attempt.ended_at, &attempt.stats);
-        budget.update(counted.0, counted.1);
+        budget.update(urgencies.0, urgencies.1);
         budget.save(&mut transaction).await?;
         transaction.commit().await?;
         if let Some(finished) = finished {
-            tracing::Span::current().record("cce.wait.outcome", finished.outcome.as_str());
-            tracing::info!(key = %claimed.row.key, outcome = finished.outcome.as_str(), "wait finished");
+            let outcome = finished.outcome.as_str();
+            tracing::Span::current().record("cce.wait.outcome", outcome);
+            tracing::info!(key = %claimed.row.key, outcome, "wait finished");
             if let Some(observer) = &self.observer {
                 observer.wait_finished(&finished);
             }
@@ -112,14 +95,53 @@ impl Worker {
         }
         Ok(())
     }
+
+    /// Finishes a wait: adds its notifications to the outbox, and learns from it.
+    async fn finish(
+        &self,
+        transaction: &mut Transaction,
+        row: &mut WaitRow,
+        result: &Result<FinishedJob, WaitError>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let stored = StoredResult::new(&row.key, result);
+        outbox::insert(transaction, &row.key, row.number, &stored, &row.receivers, now).await?;
+        row.state = WaitState::Finished(stored, now);
+        if let ScheduleSource::Learned(learned) = &self.schedule {
+            learned.record(transaction, observations(result)).await?;
+        }
+        Ok(())
+    }
 }
 
-/// Returns whether a wait goes on although its deadline has passed, because a caller has requested a
-/// later one during the attempt.
-fn is_extended(result: &Result<FinishedJob, WaitError>, has_extension: bool) -> bool {
-    let is_deadline =
-        matches!(result, Err(error) if error.kind() == WaitErrorKind::DeadlineExceeded);
-    has_extension && is_deadline
+impl WaitRow {
+    /// Returns whether a wait goes on although its attempt has finished it, because a caller has
+    /// requested a later deadline or another goal meanwhile.
+    fn goes_on(&self, result: &Result<FinishedJob, WaitError>) -> bool {
+        let Some(extension) = &self.extension else { return false };
+        match result {
+            Ok(_) => !StoredResult::new(&self.key, result).answers(extension.policy.goal()),
+            Err(error) => error.kind() == WaitErrorKind::DeadlineExceeded,
+        }
+    }
+}
+
+/// Plans the next attempt, and returns the new urgency of the wait.
+fn plan(row: &mut WaitRow, before: &StoredWait, attempt: &Attempt) -> Option<UrgencyBucket> {
+    let (mut wait, delay) = match &attempt.next {
+        Next::Plan(delay) => (attempt.wait.clone(), *delay),
+        // The wait goes on as if this attempt had not been made.
+        Next::Finish(_) => (before.clone(), Duration::ZERO),
+    };
+    if let Some(extension) = row.extension.take() {
+        wait.extend(&extension.policy, extension.at);
+    }
+    let due = attempt.ended_at.saturating_add(delay).unwrap_or(Timestamp::MAX);
+    // After a hint, the attempt is due as early as permitted.
+    let earliest = wait.earliest_attempt_at().filter(|_| mem::take(&mut row.is_hinted));
+    let urgency = wait.urgency();
+    row.state = WaitState::Active(wait.into(), earliest.map_or(due, |at| at.min(due)));
+    urgency
 }
 
 /// Returns what a wait has observed of its job and of its objects.
@@ -127,14 +149,5 @@ fn observations(result: &Result<FinishedJob, WaitError>) -> [Option<JobObservati
     match result {
         Ok(finished) => [finished.observation.clone(), finished.object_observation.clone()],
         Err(error) => [error.observation(), error.object_observation()],
-    }
-}
-
-/// Returns when the next attempt is due. After a hint, as early as permitted.
-fn planned_at(wait: &StoredWait, now: Timestamp, delay: Duration, is_hinted: bool) -> Timestamp {
-    let due = now.saturating_add(delay).unwrap_or(Timestamp::MAX);
-    match wait.earliest_attempt_at() {
-        Some(earliest) if is_hinted => earliest.min(due),
-        _ => due,
     }
 }

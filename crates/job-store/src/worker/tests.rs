@@ -123,6 +123,23 @@ async fn changes_during_an_attempt_are_kept() {
 }
 
 #[tokio::test]
+async fn a_goal_that_is_requested_during_the_last_attempt_is_waited_for() {
+    // This job names no cluster and no node, so a wait until they are gone stops.
+    let job = r#"{"spec": {"type": "DeleteNode"}, "status": {"phase": "Success"}}"#;
+    let bed = TestBed::new(&[Reply::Body(job)]).await;
+    bed.store.watch(&key("a"), &Watch::new()).await.unwrap();
+    let claim = bed.worker.claim().await.unwrap();
+    let until_gone = Watch::new().policy(WaitPolicy::new().until_gone());
+    bed.store.watch(&key("a"), &until_gone).await.unwrap();
+    for wait in claim.waits {
+        bed.worker.attempt(wait).await;
+    }
+    assert_eq!(status(&bed.store, "a").await.state, WaitStateLabel::Waiting);
+    bed.run_until(10).await;
+    assert_eq!(outcome(&bed.store, "a").await.as_deref(), Some("no_object"));
+}
+
+#[tokio::test]
 async fn a_canceled_wait_ends_at_once_without_a_notification() {
     for is_in_flight in [false, true] {
         let bed = TestBed::new(&[SUCCESS]).await;
