@@ -22,7 +22,10 @@ use job_transport::{
     transport::{Transport, TransportError},
 };
 use postgres::Postgres;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
+use sqlx::{
+    PgPool,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions},
+};
 
 /// The simulated cloud with a latency, which counts requests.
 #[derive(Clone)]
@@ -172,15 +175,26 @@ async fn waits_in_postgres_are_shared_by_workers_and_survive_migrations() {
     }
     check(&stores).await;
     // Many callers start the same wait.
-    let (key, mut calls) = (Cloud::new().add(1).remove(0), tokio::task::JoinSet::new());
+    let key: WaitKey = "p:started-by-many".parse().unwrap();
+    let mut calls = tokio::task::JoinSet::new();
     for number in 0..40 {
         let (store, key) = (stores[number % 4].clone(), key.clone());
         calls.spawn(async move { store.watch(&key, &Watch::new()).await.unwrap().number });
     }
     let numbers: HashSet<i64> = calls.join_all().await.into_iter().collect();
     assert_eq!(numbers.len(), 1, "{numbers:?}");
-    // A later version has changed the tables.
     let pool = postgres.pool(1).await;
+    // A user who may not create tables.
+    for statement in [
+        "CREATE ROLE worker LOGIN",
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO worker",
+    ] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    let limited = PgPool::connect_with(postgres.options().username("worker")).await.unwrap();
+    let store = Store::postgres(limited).await.unwrap();
+    assert!(store.hint(&key).await.unwrap());
+    // A later version has changed the tables.
     sqlx::query("INSERT INTO cce_schema (version) VALUES (99)").execute(&pool).await.unwrap();
     let error = Store::postgres(pool).await.unwrap_err();
     assert!(matches!(error, StoreError::NewerSchema { found: 99, .. }), "{error:?}");

@@ -10,21 +10,25 @@ const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/1.sql")];
 const VERSION: i64 = MIGRATIONS.len() as i64;
 
 impl Database {
-    /// Applies the migrations that are missing.
+    /// Applies the migrations that are missing. If there are none, only reads, so that a user who may
+    /// not create tables can open the store.
     ///
     /// # Errors
     ///
     /// Returns an error if the tables are those of a later version.
     pub(crate) async fn migrate(&self) -> Result<(), StoreError> {
+        if self.begin_read().await?.version().await? == VERSION {
+            return Ok(());
+        }
         let mut transaction = self.begin().await?;
         transaction.lock_schema().await?;
-        transaction
-            .execute("CREATE TABLE IF NOT EXISTS cce_schema (version BIGINT NOT NULL)", &[])
-            .await?;
-        let row = transaction.row("SELECT max(version) AS version FROM cce_schema", &[]).await?;
-        let version = row.map_or(Ok(0), |row| row.int("version"))?;
+        let version = transaction.version().await?;
         if version > VERSION {
             return Err(StoreError::newer_schema(version, VERSION));
+        }
+        if version == 0 {
+            let create = "CREATE TABLE cce_schema (version BIGINT NOT NULL)";
+            transaction.execute(create, &[]).await?;
         }
         for (number, migration) in (1..).zip(MIGRATIONS).filter(|(number, _)| *number > version) {
             for statement in statements(migration) {
@@ -38,6 +42,26 @@ impl Database {
 }
 
 impl Transaction {
+    /// Returns the number of the last migration, or 0 if there are no tables.
+    async fn version(&mut self) -> Result<i64, StoreError> {
+        let exists = match &self.inner {
+            #[cfg(feature = "postgres")]
+            super::Inner::Postgres(_) => {
+                "SELECT count(*) AS tables FROM pg_class WHERE oid = to_regclass('cce_schema')"
+            }
+            #[cfg(feature = "sqlite")]
+            super::Inner::Sqlite(_) => {
+                "SELECT count(*) AS tables FROM sqlite_master WHERE name = 'cce_schema'"
+            }
+        };
+        let row = self.row(exists, &[]).await?;
+        if row.map_or(Ok(0), |row| row.int("tables"))? == 0 {
+            return Ok(0);
+        }
+        let row = self.row("SELECT max(version) AS version FROM cce_schema", &[]).await?;
+        row.map_or(Ok(0), |row| row.int("version"))
+    }
+
     /// Keeps two processes from applying the migrations at the same time.
     async fn lock_schema(&mut self) -> Result<(), StoreError> {
         match &self.inner {
