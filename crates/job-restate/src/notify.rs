@@ -8,10 +8,10 @@ mod disabled;
 
 pub(crate) use disabled::DisabledNotifier;
 
-use job_poller::durable::WaitKey;
 use std::{sync::Arc, time::Duration};
 
 use job_notify::{Delivery, Notification, Notifier, receiver_name};
+use job_poller::durable::WaitKey;
 use job_transport::clock::Clock as _;
 use restate_sdk::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -61,8 +61,8 @@ impl DeliveryRequest {
     /// Creates the request to notify a receiver that a wait has finished. `seed` varies the delays
     /// between the tries.
     pub(crate) fn new(key: &WaitKey, finished: &FinishedWait, address: &str, seed: u64) -> Self {
-        let (outcome, wait_number) = (finished.outcome.clone(), finished.tick);
-        let body = &*finished.body;
+        let (outcome, wait_number) = (finished.result.outcome.clone(), finished.tick);
+        let body = &*finished.result.body;
         let shortened = Notification::new(&key.project, &key.job, &outcome, wait_number, body);
         let body = shortened.body().into();
         Self {

@@ -1,16 +1,12 @@
 //! The state of a wait, which the engine stores between two ticks. Reads no clock, performs no I/O.
 
-use job_poller::durable::WaitKey;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use job_model::Job;
 use job_notify::Delivery;
 use job_poller::{
-    Checkpoint, Event, FinishedJob, Report, Until, WaitError, WaitPolicy,
-    budget::UrgencyBucket,
-    machine::{Action, Input, Machine},
-    schedule::{BudgetShare, Schedule},
+    WaitPolicy,
+    durable::{StoredResult, StoredWait, WaitKey},
 };
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -40,17 +36,13 @@ pub(crate) struct TickResult {
 pub(crate) struct ActiveWait {
     /// The number of the next tick. A tick with another number does not belong to this wait.
     pub(crate) tick: u64,
-    pub(crate) checkpoint: Checkpoint,
-    /// The urgency of the last plan.
-    pub(crate) urgency: Option<UrgencyBucket>,
+    #[serde(flatten)]
+    pub(crate) stored: StoredWait,
     /// The slot for the next tick, if the wait has one already.
     #[serde(default)]
     pub(crate) slot: Option<Slot>,
     /// When the next tick is planned.
     pub(crate) next_tick_at: Timestamp,
-    /// When the next attempt may be made at the earliest, if it may be made before it is due.
-    #[serde(default)]
-    pub(crate) earliest: Option<Timestamp>,
     pub(crate) receivers: Vec<Receiver>,
 }
 
@@ -59,26 +51,12 @@ pub(crate) struct ActiveWait {
 pub(crate) struct FinishedWait {
     /// The number of the tick that deletes this state. Other waits of this key have other numbers.
     pub(crate) tick: u64,
-    pub(crate) outcome: String,
     /// When this tick is planned, or `None` if an earlier version has stored the state.
     #[serde(default)]
     pub(crate) next_tick_at: Option<Timestamp>,
-    /// Whether the job has ended. If not, the wait stopped early.
-    pub(crate) has_job_ended: bool,
-    /// The body of the notifications: a [`Report`] with the project and the job, as JSON.
-    pub(crate) body: String,
-    pub(crate) receivers: Vec<Receiver>,
-}
-
-/// The result of a wait, with its project and job.
-#[derive(Serialize)]
-struct FinishedEvent<'a> {
-    v: u32,
-    event: &'static str,
-    project: &'a str,
-    job: &'a str,
     #[serde(flatten)]
-    report: Report<'a>,
+    pub(crate) result: StoredResult,
+    pub(crate) receivers: Vec<Receiver>,
 }
 
 /// The address of a receiver, and the delivery of its notification.
@@ -151,7 +129,9 @@ impl WaitState {
     pub(crate) fn tick_task(self, number: u64, is_advanced: bool) -> TickTask {
         match self {
             state if state.tick() != number => TickTask::Nothing,
-            Self::Waiting(waiting) if !is_advanced || waiting.earliest.is_some() => {
+            Self::Waiting(waiting)
+                if !is_advanced || waiting.stored.earliest_attempt_at().is_some() =>
+            {
                 TickTask::Attempt(waiting)
             }
             Self::Finished(_) if !is_advanced => TickTask::Delete,
@@ -198,37 +178,8 @@ impl ActiveWait {
         tick: u64,
         now: Timestamp,
     ) -> Self {
-        let machine = Machine::new(key.job.clone(), policy).with_seed(seed);
-        Self {
-            tick,
-            checkpoint: Checkpoint::new(machine, Duration::ZERO).with_taken_at(now),
-            urgency: None,
-            slot: None,
-            next_tick_at: now,
-            earliest: None,
-            receivers: Vec::new(),
-        }
-    }
-
-    /// Passes an input to the machine, and returns the events and the next action.
-    pub(crate) fn step(
-        &mut self,
-        schedule: &dyn Schedule,
-        share: BudgetShare,
-        now: Timestamp,
-        input: Input,
-    ) -> (Vec<Event>, Action) {
-        let (mut machine, elapsed) = self.checkpoint.clone().continue_at(now);
-        let step = machine.step_with_share(schedule, share, elapsed, input);
-        if let (Action::SleepUntil(at), Some(plan)) = (&step.action, step.plan) {
-            // A delay that the machine chose itself (a backoff, or the last delay before the
-            // deadline) is not shortened.
-            let is_planned = at.saturating_sub(elapsed) == plan.delay && plan.urgency.is_some();
-            self.earliest = is_planned.then(|| now.saturating_add(MIN_GAP).unwrap_or(now));
-        }
-        self.checkpoint = Checkpoint::new(machine, elapsed).with_taken_at(now);
-        self.urgency = step.plan.and_then(UrgencyBucket::from_plan).or(self.urgency);
-        (step.events, step.action)
+        let stored = StoredWait::new(key.job.clone(), policy, seed, now);
+        Self { tick, stored, slot: None, next_tick_at: now, receivers: Vec::new() }
     }
 
     /// Returns whether the tick is so late that it is lost, for example because an operator killed
@@ -237,66 +188,10 @@ impl ActiveWait {
         now.duration_since(self.next_tick_at) > TICK_LOST_AFTER
     }
 
-    /// Makes the next attempt due at `now`.
-    pub(crate) fn advance(&mut self, now: Timestamp) {
-        let (mut machine, elapsed) = self.checkpoint.clone().continue_at(now);
-        machine.advance_attempt(elapsed);
-        self.checkpoint = Checkpoint::new(machine, elapsed).with_taken_at(now);
-    }
-
     /// Returns how the budget plans this wait.
-    pub(crate) fn planned(&self) -> PlannedWait {
-        PlannedWait { tick: self.tick, urgency: self.urgency, earliest: self.earliest }
-    }
-
-    /// Returns whether [`extend`](Self::extend) sets a later deadline.
-    pub(crate) fn is_extended_by(&self, policy: &WaitPolicy, now: Timestamp) -> bool {
-        let mut extended = self.clone();
-        extended.extend(policy, now);
-        extended.checkpoint.policy().deadline() > self.checkpoint.policy().deadline()
-    }
-
-    /// Extends the deadline to that of a wait with `policy` that starts at `now`, if that is later.
-    pub(crate) fn extend(&mut self, policy: &WaitPolicy, now: Timestamp) {
-        let (machine, elapsed) = self.checkpoint.clone().continue_at(now);
-        let policy = machine.policy().extended_for(elapsed, policy, Duration::ZERO);
-        self.checkpoint = Checkpoint::new(machine.with_policy(policy), elapsed).with_taken_at(now);
-    }
-}
-
-/// The minimum gap between two attempts, if the second one is made before it is due.
-const MIN_GAP: Duration = Duration::from_secs(2);
-
-impl FinishedWait {
-    /// Returns whether this result answers a request for a wait until `until`.
-    ///
-    /// After the end of a job, its objects may still have to be read. A broken object may be repaired.
-    pub(crate) fn answers(&self, until: Until) -> bool {
-        let is_reached = match until {
-            Until::Ended => true,
-            // A job that deletes is done when its objects are gone.
-            Until::Ready => matches!(&*self.outcome, "ready" | "gone"),
-            Until::Gone => self.outcome == "gone",
-        };
-        self.has_job_ended && (is_reached || self.outcome == "failed")
-    }
-
-    pub(crate) fn new(
-        key: &WaitKey,
-        result: &Result<FinishedJob, WaitError>,
-        tick: u64,
-        receivers: Vec<Receiver>,
-    ) -> Self {
-        let last_job: Option<Box<Job>> = result.as_ref().err().and_then(WaitError::job);
-        let report = Report::new(result, last_job.as_deref());
-        let (project, job) = (key.project.as_str(), key.job.as_str());
-        let outcome = report.outcome.into();
-        let event = FinishedEvent { v: 1, event: "finished", project, job, report };
-        // Serialization can only fail for a map whose keys are not strings, and a report has no
-        // such map.
-        let body = serde_json::to_string(&event).unwrap_or_default();
-        let has_job_ended = result.is_ok();
-        Self { tick, next_tick_at: None, outcome, has_job_ended, body, receivers }
+    pub(crate) const fn planned(&self) -> PlannedWait {
+        let (urgency, earliest) = (self.stored.urgency(), self.stored.earliest_attempt_at());
+        PlannedWait { tick: self.tick, urgency, earliest }
     }
 }
 

@@ -3,8 +3,7 @@
 use jiff::Timestamp;
 use job_model::{Job, Phase};
 use job_notify::{DeliveryState, receiver_name};
-use job_poller::durable::WaitKey;
-use job_poller::machine::ObjectStatus;
+use job_poller::{durable::WaitKey, machine::ObjectStatus};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -110,7 +109,7 @@ impl WaitStatus {
     }
 
     fn from_active(key: &WaitKey, waiting: &ActiveWait) -> Self {
-        let machine = waiting.checkpoint.machine();
+        let machine = waiting.stored.checkpoint().machine();
         let job = machine.job();
         let job = job.as_deref();
         let progress = job.map(Job::progress).filter(|progress| progress.total > 0);
@@ -124,7 +123,7 @@ impl WaitStatus {
             }),
             attempts: machine.attempts(),
             objects: machine.objects().cloned().collect(),
-            elapsed: waiting.checkpoint.elapsed().as_millis() as f64 / 1000.0,
+            elapsed: waiting.stored.checkpoint().elapsed().as_millis() as f64 / 1000.0,
             attempt_error: machine.last_error().map(ToString::to_string),
             next_attempt: waiting.next_tick_at,
         };
@@ -133,10 +132,11 @@ impl WaitStatus {
     }
 
     fn from_finished(key: &WaitKey, finished: &FinishedWait) -> Self {
+        let FinishedWait { result, receivers, .. } = finished;
         let state =
-            if finished.has_job_ended { WaitStateLabel::Ended } else { WaitStateLabel::Stopped };
-        let end = RawValue::from_string(finished.body.clone()).ok();
-        Self { end, notifications: deliveries(&finished.receivers), ..Self::new(key, state) }
+            if result.has_job_ended { WaitStateLabel::Ended } else { WaitStateLabel::Stopped };
+        let end = RawValue::from_string(result.body.clone()).ok();
+        Self { end, notifications: deliveries(receivers), ..Self::new(key, state) }
     }
 }
 

@@ -10,14 +10,17 @@
 mod watch_request;
 mod tick;
 
-use job_poller::durable::{WaitKey, WaitKeyError};
 use std::{sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use jiff::Timestamp;
 use job_notify::{Delivery, Notifier};
-use job_poller::{WaitPolicy, schedule::Schedule};
+use job_poller::{
+    WaitPolicy,
+    durable::{WaitKey, WaitKeyError},
+    schedule::Schedule,
+};
 use job_transport::{Client, clock::Clock as _};
 use restate_sdk::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -134,7 +137,7 @@ impl JobWait {
         }
         let effect = match &state {
             Some(WaitState::Waiting(waiting)) => WatchEffect::Change(waiting),
-            Some(WaitState::Finished(finished)) if finished.answers(request.until) => {
+            Some(WaitState::Finished(finished)) if finished.result.answers(request.until) => {
                 WatchEffect::Answer
             }
             Some(WaitState::Finished(_)) | None => WatchEffect::Start,
@@ -142,11 +145,11 @@ impl JobWait {
         let begin = || async { self.begin(&request, effect) };
         let Json(params) = ctx.run(begin).name("begin").await?;
         let mut state = match state {
-            Some(WaitState::Finished(finished)) if finished.answers(request.until) => {
+            Some(WaitState::Finished(finished)) if finished.result.answers(request.until) => {
                 WaitState::Finished(finished)
             }
             Some(WaitState::Waiting(mut waiting)) => {
-                waiting.extend(&params.policy, params.now);
+                waiting.stored.extend(&params.policy, params.now);
                 if waiting.is_stalled(params.now) {
                     (waiting.tick, waiting.next_tick_at) = (waiting.tick + 1, params.now);
                     self.schedule_tick(&ctx, waiting.tick, Duration::ZERO);

@@ -3,7 +3,6 @@
 //! Each wait that the engine stores must have an invocation of `tick`, which is usually scheduled
 //! for later. If an operator kills it, or cancels it before it runs, nothing else calls the wait again.
 
-use job_poller::durable::WaitKey;
 use std::{
     collections::HashSet,
     convert::Infallible,
@@ -12,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use job_poller::durable::WaitKey;
 use job_transport::{clock::Clock, transport::Transport};
 use serde::{Deserialize, Serialize};
 

@@ -67,3 +67,28 @@ impl StoredResult {
         self.has_job_ended && (is_reached || self.outcome == "failed")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_answers_requests_that_ask_for_no_more() {
+        use Until::{Ended, Gone, Ready};
+        let rows: [(&str, bool, &[Until]); 7] = [
+            ("succeeded", true, &[Ended]),
+            ("failed", true, &[Ended, Ready, Gone]),
+            ("ready", true, &[Ended, Ready]),
+            ("gone", true, &[Ended, Ready, Gone]),
+            ("broken", true, &[Ended]),
+            ("not_ready", false, &[]),
+            ("vanished", false, &[]),
+        ];
+        for (outcome, has_job_ended, expected) in rows {
+            let result =
+                StoredResult { outcome: outcome.into(), has_job_ended, body: String::new() };
+            let answered = [Ended, Ready, Gone].into_iter().filter(|until| result.answers(*until));
+            assert_eq!(answered.collect::<Vec<_>>(), expected, "{outcome}");
+        }
+    }
+}

@@ -104,11 +104,12 @@ impl StoredWait {
     ) -> Step {
         let (mut machine, elapsed) = self.checkpoint.clone().continue_at(now);
         let step = machine.step_with_share(schedule, share, elapsed, input);
-        if let Action::SleepUntil(_) = step.action {
-            let earliest = machine.earliest_attempt().map(|at| at.saturating_sub(elapsed));
-            let after = |delay: Duration| now.saturating_add(delay.max(MIN_GAP)).ok();
-            self.earliest = earliest.and_then(after);
-        }
+        self.earliest = match step.action {
+            Action::SleepUntil(_) => machine
+                .earliest_attempt()
+                .and_then(|at| now.saturating_add(at.saturating_sub(elapsed).max(MIN_GAP)).ok()),
+            _ => None,
+        };
         self.checkpoint = Checkpoint::new(machine, elapsed).with_taken_at(now);
         self.urgency = step.plan.and_then(UrgencyBucket::from_plan).or(self.urgency);
         step
@@ -142,3 +143,6 @@ impl StoredWait {
         self.checkpoint = Checkpoint::new(machine.with_policy(policy), elapsed).with_taken_at(now);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,11 @@
 //! The messages between a service and the budget object.
 
-use job_poller::durable::WaitKey;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use job_poller::{
     budget::{AttemptStats, UrgencyBucket},
+    durable::WaitKey,
     schedule::BudgetShare,
 };
 use serde::{Deserialize, Serialize};

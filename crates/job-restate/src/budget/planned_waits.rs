@@ -1,10 +1,9 @@
 //! The waits that a service has planned. Reads no clock, performs no I/O.
 
-use job_poller::durable::WaitKey;
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use job_poller::budget::UrgencyBucket;
+use job_poller::{budget::UrgencyBucket, durable::WaitKey};
 
 /// The waits that this service has planned, ordered by the time of their next tick.
 ///

@@ -5,7 +5,6 @@ mod state;
 
 pub(crate) use state::SentAway;
 
-use job_poller::durable::WaitKey;
 use std::{
     convert::Infallible,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -13,7 +12,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use job_poller::{budget::AttemptStats, schedule::BudgetShare};
+use job_poller::{budget::AttemptStats, durable::WaitKey, schedule::BudgetShare};
 use job_transport::{clock::Clock, transport::Transport};
 use tokio::sync::{Notify, Semaphore, oneshot};
 

@@ -47,14 +47,14 @@ impl Clock for FixedClock {
 }
 
 fn finished(tick: u64, document: &str) -> FinishedWait {
-    FinishedWait {
-        tick,
-        next_tick_at: None,
-        outcome: "deadline_exceeded".into(),
-        has_job_ended: false,
-        body: json!({"v": 1, "document": document}).to_string(),
-        receivers: Vec::new(),
-    }
+    serde_json::from_value(json!({
+        "tick": tick,
+        "outcome": "deadline_exceeded",
+        "has_job_ended": false,
+        "body": json!({"v": 1, "document": document}).to_string(),
+        "receivers": [],
+    }))
+    .unwrap()
 }
 
 fn request(tick: u64, document: &str) -> DeliveryRequest {

@@ -3,7 +3,6 @@
 //! The engine records the result of a tick. A replay therefore sends no request and has the same
 //! result, even if the settings of the service have changed since.
 
-use job_poller::durable::WaitKey;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,6 +10,7 @@ use job_model::{JobId, object::ObjectId};
 use job_poller::{
     Event, FinishedJob, WaitError, WaitErrorKind,
     budget::AttemptStats,
+    durable::{StoredResult, WaitKey},
     machine::{Action, AttemptError, Input},
     schedule::BudgetShare,
 };
@@ -63,18 +63,19 @@ impl JobWait {
         let mut now = self.clock.now();
         let mut before = before.clone();
         if is_advanced {
-            before.advance(now);
+            before.stored.advance(now);
         }
         let before = &before;
-        let mut waiting = ActiveWait { earliest: None, ..before.clone() };
-        let (mut events, mut action) = waiting.step(&*self.schedule, NO_SHARE, now, Input::Wake);
+        let mut waiting = before.clone();
+        let step = waiting.stored.step(&*self.schedule, NO_SHARE, now, Input::Wake);
+        let (mut events, mut action) = (step.events, step.action);
         let mut share = None;
         let next = loop {
             let (target, timeout) = match action {
                 Action::Fetch { id, timeout, last } => (Target::Job(id, last), timeout),
                 // Each object needs a slot of its own, because a job may have hundreds of nodes.
                 Action::FetchObject { .. } if share.is_some() => {
-                    break TickAction::Sleep(waiting.checkpoint.elapsed());
+                    break TickAction::Sleep(waiting.stored.checkpoint().elapsed());
                 }
                 Action::FetchObject { id, timeout } => (Target::Object(id), timeout),
                 Action::SleepUntil(at) => break TickAction::Sleep(at),
@@ -103,15 +104,15 @@ impl JobWait {
             };
             share = Some(of_slot);
             now = self.clock.now();
-            let more;
-            (more, action) = waiting.step(&*self.schedule, of_slot, now, input);
-            events.extend(more);
+            let step = waiting.stored.step(&*self.schedule, of_slot, now, input);
+            events.extend(step.events);
+            action = step.action;
         };
         log_events(key, &waiting, &events);
         match next {
             TickAction::Sleep(at) => {
                 waiting.slot = None;
-                let pause = at.saturating_sub(waiting.checkpoint.elapsed());
+                let pause = at.saturating_sub(waiting.stored.checkpoint().elapsed());
                 self.plan_tick(key, before, waiting, now, pause)
             }
             TickAction::Finish(result) => {
@@ -124,10 +125,10 @@ impl JobWait {
     /// Plans a tick for a wait that may send no request now, but no later than its deadline.
     fn send_away(&self, key: &WaitKey, before: &ActiveWait, sent_away: SentAway) -> TickResult {
         let (mut waiting, now) = (before.clone(), self.clock.now());
-        let (machine, elapsed) = waiting.checkpoint.clone().continue_at(now);
-        let remaining = machine.policy().deadline().saturating_sub(elapsed);
+        let remaining = waiting.stored.until_deadline(now);
         // It is due, so it may come back earlier if a slot would lapse.
-        (waiting.slot, waiting.earliest) = (None, Some(now));
+        waiting.stored.permit_early_attempt(now);
+        waiting.slot = None;
         let pause = match sent_away {
             SentAway::Until(slot) => {
                 waiting.slot = Some(slot);
@@ -159,7 +160,7 @@ impl JobWait {
     /// Stops a wait because a caller canceled it.
     pub(super) fn stop(&self, key: &WaitKey, mut waiting: ActiveWait) -> TickResult {
         let now = self.clock.now();
-        match waiting.step(&*self.schedule, NO_SHARE, now, Input::Stop).1 {
+        match waiting.stored.step(&*self.schedule, NO_SHARE, now, Input::Stop).action {
             Action::Finish(result) => self.finish(key, waiting, &result),
             // The machine always finishes on `Input::Stop`.
             Action::Fetch { .. } | Action::FetchObject { .. } | Action::SleepUntil(_) => {
@@ -178,11 +179,15 @@ impl JobWait {
         if matches!(result, Err(error) if error.kind() == WaitErrorKind::Stopped) {
             waiting.receivers.clear();
         }
-        let mut finished = FinishedWait::new(key, result, waiting.tick + 1, waiting.receivers);
         let delay = self.retention.min(MAX_TIMER_DELAY);
-        finished.next_tick_at = self.clock.now().checked_add(delay).ok();
-        self.metrics.record_finished(&finished.outcome);
-        tracing::info!(%key, outcome = finished.outcome, "wait finished");
+        let finished = FinishedWait {
+            tick: waiting.tick + 1,
+            next_tick_at: self.clock.now().checked_add(delay).ok(),
+            result: StoredResult::new(key, result),
+            receivers: waiting.receivers,
+        };
+        self.metrics.record_finished(&finished.result.outcome);
+        tracing::info!(%key, outcome = finished.result.outcome, "wait finished");
         TickResult { state: WaitState::Finished(finished.into()), delay }
     }
 
@@ -240,7 +245,7 @@ fn schedule_next(mut waiting: ActiveWait, now: Timestamp, delay: Duration) -> Ti
 }
 
 fn log_events(key: &WaitKey, waiting: &ActiveWait, events: &[Event]) {
-    let at = waiting.checkpoint.elapsed().as_secs_f64();
+    let at = waiting.stored.checkpoint().elapsed().as_secs_f64();
     for event in events {
         tracing::info!(%key, at, "{event}");
     }

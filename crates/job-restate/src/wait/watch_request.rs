@@ -52,7 +52,7 @@ impl JobWait {
         let sets_deadline = match effect {
             WatchEffect::Start => true,
             WatchEffect::Change(waiting) => {
-                waiting.is_extended_by(&request.policy(self.policy), self.clock.now())
+                waiting.stored.is_extended_by(&request.policy(self.policy), self.clock.now())
             }
             WatchEffect::Answer => false,
         };
@@ -103,7 +103,9 @@ pub(super) fn check_conflict(
     request: &WatchRequest,
     waiting: &ActiveWait,
 ) -> Result<(), TerminalError> {
-    let Some(field) = request.conflict(*waiting.checkpoint.policy()) else { return Ok(()) };
+    let Some(field) = request.conflict(*waiting.stored.checkpoint().policy()) else {
+        return Ok(());
+    };
     let message = format!(
         "a wait for this job is active with another `{field}`; omit `{field}`, or cancel the wait first"
     );

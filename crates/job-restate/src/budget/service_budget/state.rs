@@ -1,10 +1,9 @@
 //! Decides which ticks of a service may send a request now. Reads no clock, performs no I/O.
 
-use job_poller::durable::WaitKey;
 use std::{collections::VecDeque, mem, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use job_poller::{budget::AttemptStats, schedule::BudgetShare};
+use job_poller::{budget::AttemptStats, durable::WaitKey, schedule::BudgetShare};
 use tokio::sync::oneshot;
 
 use crate::budget::{

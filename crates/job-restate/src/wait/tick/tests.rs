@@ -183,7 +183,7 @@ async fn ticks_advance_a_wait_and_its_status() {
     let result = bed.tick_with_slot(26.0, &waiting).await;
     let finished = expect_finished(&result);
     assert_eq!(
-        (&*finished.outcome, finished.has_job_ended, finished.tick),
+        (&*finished.result.outcome, finished.result.has_job_ended, finished.tick),
         ("succeeded", true, 44)
     );
     assert_eq!((result.delay.as_secs(), finished.receivers.len()), (99, 1));
@@ -229,8 +229,8 @@ async fn each_object_is_read_in_a_tick_of_its_own() {
             lines.push(bed.status(&WaitState::Waiting(waiting.clone().into())));
         }
     };
-    assert_eq!((&*finished.outcome, finished.has_job_ended), ("ready", true));
-    let body: serde_json::Value = serde_json::from_str(&finished.body).unwrap();
+    assert_eq!((&*finished.result.outcome, finished.result.has_job_ended), ("ready", true));
+    let body: serde_json::Value = serde_json::from_str(&finished.result.body).unwrap();
     assert_eq!(body["objects"].as_array().map(Vec::len), Some(3));
     insta::assert_snapshot!(lines.join("\n"));
 }
@@ -241,7 +241,7 @@ async fn a_wait_without_a_slot_is_sent_away_unchanged() {
     let before = bed.waiting(WaitPolicy::new());
     let (waiting, after) = expect_active(bed.tick(0.0, &before).await);
     assert_eq!((after, waiting.slot, waiting.tick), (3.0, None, 41));
-    assert_eq!(waiting.checkpoint, before.checkpoint);
+    assert_eq!(waiting.stored.checkpoint(), before.stored.checkpoint());
     // A wait keeps a slot that is later.
     bed.grant(10.0);
     let slot = Slot { at: bed.clock.now() + Duration::from_secs(20), generation: 0 };
@@ -257,8 +257,8 @@ async fn a_wait_without_a_slot_is_sent_away_unchanged() {
     let (waiting, after) = expect_active(bed.tick(20.0, &short).await);
     assert_eq!(after, 2.0);
     let result = bed.tick(22.0, &waiting).await;
-    assert_eq!(expect_finished(&result).outcome, "deadline_exceeded");
-    assert!(!expect_finished(&result).has_job_ended);
+    assert_eq!(expect_finished(&result).result.outcome, "deadline_exceeded");
+    assert!(!expect_finished(&result).result.has_job_ended);
     assert_eq!(bed.sim.requests(), 0);
 }
 
@@ -280,7 +280,7 @@ async fn a_stopped_wait_sends_no_notifications() {
     let result = bed.wait.stop(&bed.key, bed.waiting(WaitPolicy::new()));
     let finished = expect_finished(&result);
     assert_eq!(
-        (&*finished.outcome, finished.has_job_ended, finished.receivers.len()),
+        (&*finished.result.outcome, finished.result.has_job_ended, finished.receivers.len()),
         ("stopped", false, 0)
     );
 }
