@@ -1,21 +1,17 @@
 //! The budget object, which gives the services of a deployment the slots for their requests.
 
 mod message;
-mod planned_waits;
 mod shared_budget;
 mod service_budget;
 
-#[cfg(test)]
-pub(crate) use message::SlotRun;
-pub(crate) use message::{Grant, Slot};
-pub(crate) use planned_waits::PlannedWait;
-pub(crate) use service_budget::{SentAway, ServiceBudget};
+pub(crate) use message::Slot;
+pub(crate) use service_budget::{PlannedWait, SentAway, ServiceBudget};
 
 use bytes::Bytes;
 use restate_sdk::prelude::*;
 
 use self::{
-    message::Report,
+    message::{Grant, Report},
     shared_budget::{BudgetStatus, SharedBudget},
 };
 use crate::wait::{Advance, JobWaitClient};
@@ -39,15 +35,13 @@ impl JobBudget {
     }
 
     fn shared_budget(&self, stored: Option<Bytes>) -> SharedBudget {
-        // If the stored state is from another version and cannot be decoded, start over: the
-        // services report again within seconds.
-        match stored.and_then(|stored| serde_json::from_slice::<SharedBudget>(&stored).ok()) {
-            Some(mut budget) => {
-                budget.set_limits(self.per_second, self.max_in_flight);
-                budget
-            }
-            None => SharedBudget::new(self.per_second, self.max_in_flight),
-        }
+        let mut budget = stored
+            .and_then(|stored| serde_json::from_slice(&stored).ok())
+            // There is no state, or another version has stored it. The services report again within
+            // seconds.
+            .unwrap_or_else(|| SharedBudget::new(self.per_second, self.max_in_flight));
+        budget.set_limits(self.per_second, self.max_in_flight);
+        budget
     }
 }
 
@@ -65,7 +59,7 @@ impl JobBudget {
     ) -> Result<Json<Grant>, HandlerError> {
         let mut budget = self.shared_budget(ctx.get(STATE_KEY).await?);
         let grant = budget.grant(&report);
-        for ((key, tick), slot) in report.candidates.iter().zip(grant.advanced.slots()) {
+        for ((_, key, tick), slot) in report.candidates.iter().zip(grant.advanced_slots()) {
             let advance = Advance { tick: *tick, slot };
             ctx.object_client::<JobWaitClient<'_>>(key.to_string()).advance(Json(advance)).send();
         }

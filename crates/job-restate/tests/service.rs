@@ -46,11 +46,11 @@ async fn start_engine(reports: Reports) -> String {
                     let body = request.into_body().collect().await.unwrap().to_bytes();
                     reports.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
                     let nothing = json!({"secs": 0, "nanos": 0});
-                    let slots = json!({"first": "2027-01-15T08:00:00Z", "gap": nothing, "count": 0, "generation": 0});
                     let second = json!({"secs": 1, "nanos": 0});
                     let grant = json!({
-                        "slots": slots, "retry_after": second, "advanced": slots, "max_in_flight": 2,
-                        "min_gap": nothing, "blocked_for": nothing, "is_budget_spent": false,
+                        "first_slot": "2027-01-15T08:00:00Z", "gap": nothing, "generation": 0,
+                        "needed": 0, "advanced": 0, "retry_after": second, "max_candidates": 0,
+                        "max_in_flight": 2, "min_gap": nothing, "blocked_for": nothing,
                         "share": {"request_price": nothing, "max_gap": nothing}, "rotation": null,
                     });
                     Ok(Response::new(Full::new(Bytes::from(grant.to_string()))))

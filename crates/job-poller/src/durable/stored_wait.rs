@@ -21,6 +21,8 @@ use crate::{
 /// # Examples
 ///
 /// ```
+/// use std::time::Duration;
+///
 /// use jiff::Timestamp;
 /// use job_poller::{
 ///     WaitPolicy, durable::StoredWait, machine::{Action, Input},
@@ -29,7 +31,7 @@ use crate::{
 ///
 /// let now = Timestamp::UNIX_EPOCH;
 /// let mut wait = StoredWait::new("4a5b".parse()?, WaitPolicy::new(), 0, now);
-/// let share = BudgetShare::default();
+/// let share = BudgetShare::new(Duration::from_millis(250), Duration::from_secs(60));
 /// let step = wait.step(&Adaptive::new(), share, now, Input::Wake);
 /// assert!(matches!(step.action, Action::Fetch { .. }));
 ///

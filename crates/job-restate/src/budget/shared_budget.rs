@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use job_poller::budget::{Budget, UrgencyBucket};
 use serde::{Deserialize, Serialize};
 
-use super::message::{ADVANCE_TIME, GRANT_TTL, Grant, Report, SlotRun};
+use super::message::{ADVANCE_TIME, GRANT_TTL, Grant, MAX_PAUSE, Report};
 
 /// The request budget of a deployment. The budget object stores it.
 ///
@@ -23,11 +23,10 @@ pub(crate) struct SharedBudget {
     /// The longest gap between the slots that were given since they were last withdrawn.
     longest_gap: Duration,
     generation: u32,
-    /// The time since the budget was created. The reports of the services advance it; of each
-    /// service's clock, only the time between two reports counts.
+    /// The time of the budget. Only differences count.
     now: Duration,
     /// The latest time of a report by the reference clock.
-    last_report: Option<Timestamp>,
+    last_report: Timestamp,
 }
 
 /// What is known about a service.
@@ -39,34 +38,14 @@ struct ServiceRecord {
     reported_at: Duration,
     /// The time of the last report, by the clock of the budget.
     seen_at: Duration,
-    /// The moving average of ticks that were about to send a request, per second.
-    request_rate: f64,
-    /// The number of requests in flight. It may exceed the maximum if that was reduced.
-    in_flight: usize,
+    /// The number of ticks that were about to send a request. Old ticks count less. Zero if the
+    /// service has left.
+    demand: f64,
+    counts: BTreeMap<UrgencyBucket, u32>,
     max_in_flight: usize,
-    /// The maximum before the last report. It applies until the service has received the new one.
-    previous_max_in_flight: usize,
-    counts: Vec<(UrgencyBucket, u32)>,
-    has_left: bool,
-}
-
-impl ServiceRecord {
-    /// Returns whether the service runs, as far as is known at `now`.
-    fn is_present(&self, now: Duration) -> bool {
-        !self.has_left && !self.is_silent(now)
-    }
-
-    /// Returns whether the service has sent no report for so long that its requests have ended.
-    fn is_silent(&self, now: Duration) -> bool {
-        now.saturating_sub(self.seen_at) > SILENT_SERVICE_TTL
-    }
-
-    /// Returns how many requests the service may have in flight until its next report, or until it has
-    /// left.
-    fn most_in_flight(&self) -> usize {
-        let granted = self.max_in_flight.max(self.previous_max_in_flight);
-        if self.has_left { self.in_flight } else { granted.max(self.in_flight) }
-    }
+    /// The number of requests that may be in flight until the next report: the maximum, or the one
+    /// before, which applies until the service has received the new one, or more if it was reduced.
+    reserved_in_flight: usize,
 }
 
 /// The status of the budget.
@@ -76,8 +55,7 @@ pub(crate) struct BudgetStatus {
     services: usize,
     /// The number of waits.
     waits: usize,
-    /// The current limit of requests per second: below the configured rate while the cloud
-    /// throttles, and while a stated quota applies.
+    /// The current limit: less while the cloud throttles, and while a stated quota applies.
     requests_per_second: f64,
     /// The current price of a request (the budget's shadow price), in seconds of delay.
     request_price: f64,
@@ -87,36 +65,28 @@ pub(crate) struct BudgetStatus {
 /// only reports advance the budget's clock, so the clock may lag.
 const SILENT_SERVICE_TTL: Duration = Duration::from_secs(10);
 
-/// The limits of the time ahead for which slots are given. Within them, it is the longest gap between
-/// two attempts of a wait.
-///
-/// An engine's timer cannot be shortened, so a short period of throttling must not cause a long
-/// delay.
-const QUEUE_LIMITS: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(5 * 60)];
+/// Slots are given for this time ahead, or for the longest gap between two attempts of a wait if that
+/// is longer. An engine's timer cannot be shortened, so a short period of throttling must not cause
+/// a long delay.
+const MIN_SLOT_HORIZON: Duration = Duration::from_secs(60);
 
-/// The weight of the last second in the moving average of the request rate.
-const REQUEST_RATE_EWMA_WEIGHT: f64 = 0.3;
+/// The demand of a service falls by this factor in a second.
+const DEMAND_DECAY: f64 = 0.7;
 
-/// The minimum time between two reports that is assumed for computing a rate, in seconds.
-const MIN_REPORT_INTERVAL_SECS: f64 = 0.2;
-
-/// The demand of a service that has sent no requests yet, as a fraction of the rate of the budget.
-const MIN_DEMAND_FRACTION: f64 = 0.02;
-
-/// By how much the reference clocks of two services may differ.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
-
-/// The request rate above which a service takes part in the turns.
-const MIN_ACTIVE_RATE: f64 = 0.05;
+/// The minimum demand of a service. A service without more takes no part in the turns.
+const MIN_DEMAND: f64 = 0.2;
 
 /// The duration of a turn, in seconds.
 const TURN_SECS: u64 = 2;
 
+/// The longest time that a tick waits for the turn of its service.
+const MAX_TURN_WAIT: Duration = Duration::from_secs(20);
+
 /// How much faster than its part of the budget a service may use slots that are late.
 const CATCH_UP_FACTOR: f64 = 1.5;
 
-/// The longest gap between two slots.
-const MAX_GAP: Duration = Duration::from_secs(5 * 60);
+/// The maximum number of candidates in a report.
+const MAX_CANDIDATES: usize = 200;
 
 impl SharedBudget {
     pub(crate) fn new(per_second: f64, max_in_flight: usize) -> Self {
@@ -127,7 +97,7 @@ impl SharedBudget {
             longest_gap: Duration::ZERO,
             generation: 0,
             now: Duration::ZERO,
-            last_report: None,
+            last_report: Timestamp::UNIX_EPOCH,
         }
     }
 
@@ -138,92 +108,83 @@ impl SharedBudget {
 
     /// Records a report, and returns the grant of its service.
     pub(crate) fn grant(&mut self, report: &Report) -> Grant {
-        let known = self.services.remove(&report.service);
-        let mut service = known.unwrap_or_else(|| ServiceRecord {
-            reported_at: report.reported_at,
-            seen_at: self.now,
-            ..ServiceRecord::default()
-        });
-        // A report after a silence longer than a grant is treated like a first one, which does not
-        // advance the clock.
-        let since = report.reported_at.saturating_sub(service.reported_at);
-        let since = if since > GRANT_TTL { Duration::ZERO } else { since };
-        self.now = self.now.max(service.seen_at.saturating_add(since));
-        self.skip_silence(report.time);
-        (service.reported_at, service.seen_at) = (report.reported_at, self.now);
-        if report.number > service.number {
-            self.record(&mut service, report, since);
-        }
-        self.forget_silent_services();
+        let is_repeated = !self.record(report);
+        self.count_waits();
         self.budget.reprice(self.now, self.budget.waiters());
-        service.has_left = report.is_leaving;
-        let (max_in_flight, fraction) = self.part(report.service, &service);
-        service.previous_max_in_flight = service.max_in_flight;
-        service.max_in_flight = if report.is_leaving { 0 } else { max_in_flight };
-        self.services.insert(report.service, service);
-        let (services, total) = (self.active_services().count(), self.budget.max_in_flight());
-        let turns = services.div_ceil(total) as u64 + 1;
-        let rotation = (services > total).then(|| Duration::from_secs(turns * TURN_SECS));
-        let share = self.budget.share(self.budget.waiters());
-        let [shortest, longest] = QUEUE_LIMITS;
-        let limit = share.max_gap.clamp(shortest, longest);
-        if self.gap() * 2 < self.longest_gap {
+        let (part, rotation) = self.part(report.service);
+        let max_in_flight = self.set_max_in_flight(report, part, is_repeated);
+        let gap = self.gap();
+        if gap * 2 < self.longest_gap {
             // The rate has recovered, and the slots that were given are too few. The waits get new ones
             // when they come, or are advanced.
             self.withdraw_slots(self.now);
         }
-        let slots = self.take_slots(report.time, report.needed, limit);
-        let is_budget_spent = self.budget.is_binding();
-        let may_advance = is_budget_spent && self.budget.throttled_until() <= self.now;
+        let is_spent = self.budget.is_binding();
+        let may_advance = is_spent && self.budget.throttled_until() <= self.now;
         let candidates = if may_advance { report.candidates.len() as u32 } else { 0 };
-        let advanced = self.take_slots(report.time, candidates, ADVANCE_TIME);
+        let next_candidates = ADVANCE_TIME.div_duration_f64(gap).ceil() as usize;
+        let horizon = self.slot_horizon();
+        let (first, needed) = self.take_slots(report.needed, horizon);
+        let (_, advanced) = self.take_slots(candidates, ADVANCE_TIME);
+        let total = self.budget.max_in_flight() as f64;
         Grant {
-            slots,
-            retry_after: limit,
+            first_slot: report.time.saturating_add(first - self.now).unwrap_or(Timestamp::MAX),
+            gap,
+            generation: self.generation,
+            needed,
             advanced,
-            max_in_flight: self.services[&report.service].max_in_flight,
-            min_gap: self.gap().div_f64(fraction * CATCH_UP_FACTOR),
+            retry_after: horizon,
+            max_candidates: if is_spent { next_candidates.min(MAX_CANDIDATES) } else { 0 },
+            max_in_flight,
+            min_gap: gap.mul_f64(total / part.max(1) as f64 / CATCH_UP_FACTOR),
             blocked_for: self.budget.next_slot().saturating_sub(self.now),
-            share,
-            is_budget_spent,
+            share: self.budget.share(self.budget.waiters()),
             rotation,
         }
     }
 
-    /// Advances the clock by a time in which no service reported.
-    fn skip_silence(&mut self, time: Timestamp) {
-        let last = self.last_report.unwrap_or(time);
-        let silence: Duration = time.duration_since(last).try_into().unwrap_or_default();
+    /// Advances the clock, and records what happened at a service. Returns `false` if the report is
+    /// repeated.
+    ///
+    /// The clock advances by the time since the last report of this service. If no service has reported
+    /// for longer than a grant, by the reference clock, that time counts, too. A service whose
+    /// reference clock is ahead advances the clock by at most [`MAX_PAUSE`].
+    fn record(&mut self, report: &Report) -> bool {
+        let silence = report.time.duration_since(self.last_report);
+        let silence = Duration::try_from(silence).unwrap_or_default().min(MAX_PAUSE);
         if silence > GRANT_TTL {
-            self.now = self.now.saturating_add(silence - CLOCK_TOLERANCE);
+            self.withdraw_slots(self.now);
+            self.now += silence;
+            // If only the clock is wrong, the services have requests in flight.
+            self.services.values_mut().for_each(|service| service.seen_at += silence);
         }
-        self.last_report = Some(last.max(time));
-    }
-
-    fn record(&mut self, service: &mut ServiceRecord, report: &Report, since: Duration) {
-        let seconds = since.as_secs_f64().max(MIN_REPORT_INTERVAL_SECS);
-        let weight = 1.0 - (1.0 - REQUEST_RATE_EWMA_WEIGHT).powf(seconds);
-        service.request_rate +=
-            (f64::from(report.requested) / seconds - service.request_rate) * weight;
-        (service.number, service.in_flight) = (report.number, report.in_flight);
-        let before = mem::replace(&mut service.counts, report.counts.clone());
-        self.count(&report.counts, 1);
-        self.count(&before, -1);
+        self.last_report = self.last_report.max(report.time);
+        let gap = self.gap();
+        let service = self.services.entry(report.service).or_default();
+        let since = report.reported_at.saturating_sub(service.reported_at);
+        if since <= GRANT_TTL {
+            self.now = self.now.max(service.seen_at + since);
+        }
+        let age = self.now.saturating_sub(service.seen_at).as_secs_f64();
+        service.demand *= DEMAND_DECAY.powf(age);
+        (service.reported_at, service.seen_at) = (report.reported_at, self.now);
+        if report.number <= service.number {
+            return false;
+        }
+        service.number = report.number;
+        service.counts.clone_from(&report.counts);
+        service.demand = (service.demand + f64::from(report.requested)).max(MIN_DEMAND);
         let mut stats = report.attempt_stats;
-        if stats.attempts == 0 {
-            return;
-        }
         let extra = mem::take(&mut stats.extra_requests);
-        let (next, without_slot) = (self.next_free_slot.max(self.now), report.without_slot);
-        let shift = self.gap().saturating_mul(extra.saturating_add(without_slot));
-        self.next_free_slot = next.saturating_add(shift);
+        self.next_free_slot =
+            self.next_free_slot.max(self.now).saturating_add(gap.saturating_mul(extra));
         self.budget.count_toward_quotas(self.now, stats.attempts.saturating_add(extra));
         self.budget.record(self.now, &stats);
-        let is_slower = stats.throttled || stats.stated_quotas.iter().next().is_some();
-        if is_slower || stats.retry_after > Duration::ZERO {
+        if stats.throttled || stats.retry_after > Duration::ZERO {
             // The slots that were given are too many for the new rate.
             self.withdraw_slots(self.now + self.gap());
         }
+        true
     }
 
     /// Withdraws the slots that are later than `time`.
@@ -235,63 +196,69 @@ impl SharedBudget {
         self.longest_gap = Duration::ZERO;
     }
 
-    fn count(&mut self, counts: &[(UrgencyBucket, u32)], sign: i64) {
-        for (urgency, count) in counts {
-            self.budget.adjust(*urgency, sign * i64::from(*count));
+    /// Counts the waits of all services. Those of a silent service count for one longest gap, because
+    /// other services count each wait from its next attempt.
+    fn count_waits(&mut self) {
+        let (now, longest_gap) = (self.now, self.slot_horizon());
+        self.services.retain(|_, service| now.saturating_sub(service.seen_at) <= longest_gap);
+        self.budget.reset_counts();
+        for (urgency, count) in self.services.values().flat_map(|service| &service.counts) {
+            self.budget.adjust(*urgency, (*count).into());
         }
     }
 
-    /// Removes the services that have sent no report for long. Their waits stay counted for one longest
-    /// gap, because other services count each wait from its next attempt.
-    fn forget_silent_services(&mut self) {
-        let now = self.now;
-        let [shortest, longest] = QUEUE_LIMITS;
-        let max_gap = self.budget.share(self.budget.waiters()).max_gap.clamp(shortest, longest);
-        let is_forgotten = |service: &ServiceRecord| now.saturating_sub(service.seen_at) > max_gap;
-        let forgotten = self.services.extract_if(.., |_, service| is_forgotten(service));
-        for (_, ServiceRecord { counts, .. }) in forgotten.collect::<Vec<_>>() {
-            self.count(&counts, -1);
-        }
-    }
-
-    /// Returns the services that send requests. A service that is being updated is not among them.
-    fn active_services(&self) -> impl Iterator<Item = (&u64, &ServiceRecord)> {
-        let is_active = |service: &ServiceRecord| {
-            service.is_present(self.now) && service.request_rate >= MIN_ACTIVE_RATE
-        };
-        self.services.iter().filter(move |(_, service)| is_active(service))
-    }
-
-    /// Returns how many requests a service may have in flight: a part in proportion to its rate,
-    /// limited to what the other services have left. Also returns the part as a fraction.
-    fn part(&self, id: u64, service: &ServiceRecord) -> (usize, f64) {
+    /// Returns how many requests the service with this id may have in flight: one, and a part of the
+    /// others in proportion to its demand. If there are more services than requests, they take turns,
+    /// and the time to wait for a turn is returned, too.
+    fn part(&self, id: u64) -> (usize, Option<Duration>) {
         let total = self.budget.max_in_flight();
-        let others = self.services.values().filter(|other| !other.is_silent(self.now));
-        let used = others.map(ServiceRecord::most_in_flight).sum();
-        let free = total.saturating_sub(used);
-        let count = self.active_services().count() + 1;
-        let (part, fraction) = if count > total {
-            let before = self.active_services().filter(|(other, _)| **other < id).count();
-            let first = self.now.as_secs() / TURN_SECS * total as u64 % count as u64;
-            (usize::from((before + count - first as usize) % count < total), 1.0 / total as f64)
-        } else {
-            let least = self.budget.current_rate() * MIN_DEMAND_FRACTION;
-            let demand = |service: &ServiceRecord| service.request_rate + least;
-            let sum = |sum, (_, other): (&u64, &ServiceRecord)| sum + demand(other);
-            let before = self.active_services().filter(|(other, _)| **other < id).fold(0.0, sum);
-            let all = self.active_services().fold(demand(service), sum);
-            // Each service gets one. The sum of all parts is the total.
-            let spare = (total - count) as f64;
-            let until = |demand: f64| (spare * demand / all) as usize;
-            let part = 1 + until(before + demand(service)) - until(before);
-            (part, demand(service) / all)
-        };
-        (part.min(free), fraction)
+        // A service that receives no ticks any more, because it is updated, takes no part.
+        let active: Vec<_> = self
+            .present()
+            .filter(|(other, service)| **other == id || service.demand > MIN_DEMAND)
+            .map(|(other, service)| (*other, service.demand))
+            .collect();
+        let (count, before) = (active.len(), active.partition_point(|(other, _)| *other < id));
+        if count > total {
+            let turn = (self.now.as_secs() / TURN_SECS) as usize + before;
+            let rotation = Duration::from_secs((count.div_ceil(total) as u64 + 1) * TURN_SECS);
+            let part = total * (turn + 1) / count - total * turn / count;
+            return (part, Some(rotation.min(MAX_TURN_WAIT)));
+        }
+        let demand = |first: usize| active[..first].iter().map(|(_, demand)| demand).sum::<f64>();
+        let spare = (total - count) as f64;
+        // The sum of all parts is the total.
+        let until = |first| first + (spare * (demand(first) / demand(count))).ceil() as usize;
+        (until(before + 1) - until(before), None)
     }
 
-    /// Takes the next free slots, at most `wanted`, and none later than `limit` from now. `time` is the
-    /// time of the report by the reference clock.
-    fn take_slots(&mut self, time: Timestamp, wanted: u32, limit: Duration) -> SlotRun {
+    /// Sets how many requests a service may have in flight: its part, limited to what the others have
+    /// left.
+    fn set_max_in_flight(&mut self, report: &Report, part: usize, is_repeated: bool) -> usize {
+        let others = self.present().filter(|(id, _)| **id != report.service);
+        let used: usize = others.map(|(_, service)| service.reserved_in_flight).sum();
+        let free = self.budget.max_in_flight().saturating_sub(used);
+        let service = self.services.entry(report.service).or_default();
+        // A service that repeats its report has not received the last maximum.
+        let before = if is_repeated { service.reserved_in_flight } else { service.max_in_flight };
+        service.max_in_flight = part.min(free);
+        service.reserved_in_flight = report.in_flight.max(before).max(service.max_in_flight);
+        if report.is_leaving {
+            (service.demand, service.max_in_flight) = (0.0, 0);
+            service.reserved_in_flight = report.in_flight;
+        }
+        service.max_in_flight
+    }
+
+    /// Returns the services whose requests may still be in flight.
+    fn present(&self) -> impl Iterator<Item = (&u64, &ServiceRecord)> {
+        let age = |service: &ServiceRecord| self.now.saturating_sub(service.seen_at);
+        self.services.iter().filter(move |(_, service)| age(service) <= SILENT_SERVICE_TTL)
+    }
+
+    /// Takes the next free slots, at most `wanted`, and none later than `limit` from now. Returns the
+    /// first one and their number.
+    fn take_slots(&mut self, wanted: u32, limit: Duration) -> (Duration, u32) {
         let gap = self.gap();
         if self.next_free_slot <= self.now {
             self.longest_gap = Duration::ZERO;
@@ -304,19 +271,22 @@ impl SharedBudget {
             self.next_free_slot = first + gap * count;
             self.longest_gap = self.longest_gap.max(gap);
         }
-        let first = time.saturating_add(first - self.now).unwrap_or(Timestamp::MAX);
-        SlotRun { first, gap, count, generation: self.generation }
+        (first, count)
+    }
+
+    fn slot_horizon(&self) -> Duration {
+        self.budget.share(self.budget.waiters()).max_gap.clamp(MIN_SLOT_HORIZON, MAX_PAUSE)
     }
 
     fn gap(&self) -> Duration {
         let gap = Duration::try_from_secs_f64(1.0 / self.budget.effective_rate());
-        gap.unwrap_or(MAX_GAP).min(MAX_GAP)
+        gap.unwrap_or(MAX_PAUSE).min(MAX_PAUSE)
     }
 
     pub(crate) fn status(&self) -> BudgetStatus {
         let waits = self.budget.waiters();
         BudgetStatus {
-            services: self.services.values().filter(|service| service.is_present(self.now)).count(),
+            services: self.present().filter(|(_, service)| service.demand > 0.0).count(),
             waits,
             requests_per_second: self.budget.current_rate(),
             request_price: self.budget.share(waits).request_price.as_secs_f64(),

@@ -81,27 +81,22 @@ impl JobWait {
                 Action::SleepUntil(at) => break TickAction::Sleep(at),
                 Action::Finish(result) => break TickAction::Finish(result),
             };
-            let (of_slot, input) = match share {
+            let slot = match share {
                 None => {
                     let acquired = self.budget.acquire(before.slot).await;
                     self.metrics.record_slot(acquired.is_ok());
-                    let slot = match acquired {
-                        Ok(slot) => slot,
+                    match acquired {
+                        Ok(slot) => Some(slot),
                         Err(sent_away) => return self.send_away(key, before, sent_away),
-                    };
-                    let of_slot = slot.share;
-                    let (input, stats) = self.fetch(key, &target, timeout).await;
-                    slot.complete(stats);
-                    (of_slot, input)
+                    }
                 }
                 // Sub-job lookups are sent at once without a slot: they are few, and the budget
                 // counts them.
-                Some(of_slot) => {
-                    let (input, stats) = self.fetch(key, &target, timeout).await;
-                    self.budget.record_extra(&stats);
-                    (of_slot, input)
-                }
+                Some(_) => None,
             };
+            let (input, stats) = self.fetch(key, &target, timeout).await;
+            self.budget.record(stats, slot.is_some());
+            let of_slot = slot.map(|slot| slot.share).or(share).unwrap_or(NO_SHARE);
             share = Some(of_slot);
             now = self.clock.now();
             let step = waiting.stored.step(&*self.schedule, of_slot, now, input);
@@ -128,14 +123,8 @@ impl JobWait {
         let remaining = waiting.stored.until_deadline(now);
         // It is due, so it may come back earlier if a slot would lapse.
         waiting.stored.permit_early_attempt(now);
-        waiting.slot = None;
-        let pause = match sent_away {
-            SentAway::Until(slot) => {
-                waiting.slot = Some(slot);
-                slot.at.duration_since(now).try_into().unwrap_or_default()
-            }
-            SentAway::For(delay) => delay,
-        };
+        waiting.slot = sent_away.slot;
+        let pause = sent_away.delay;
         let pause = if remaining.is_zero() { pause } else { pause.min(remaining) };
         self.plan_tick(key, before, waiting, now, pause)
     }

@@ -1,5 +1,6 @@
 //! Tests grants to services that start, crash, leave, and have clocks of their own.
 
+use jiff::SignedDuration;
 use job_poller::{
     budget::{AttemptStats, StatedQuotas},
     machine::{QuotaPolicy, StatedQuota},
@@ -7,6 +8,7 @@ use job_poller::{
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
+use crate::budget::message::Slot;
 
 /// The time of the first report by the reference clock.
 const START: Timestamp = Timestamp::constant(1_800_000_000, 0);
@@ -20,18 +22,17 @@ fn report(service: u64, number: u64, seconds: f64, requested: u32) -> Report {
         time: START + reported_at,
         needed: requested,
         requested,
-        without_slot: 0,
         in_flight: 0,
         attempt_stats: AttemptStats::default(),
-        counts: Vec::new(),
+        counts: BTreeMap::new(),
         candidates: Vec::new(),
         is_leaving: false,
     }
 }
 
 /// Returns the times of the slots in seconds after [`START`].
-fn times(run: SlotRun) -> Vec<f64> {
-    run.slots().map(|slot| slot.at.duration_since(START).as_secs_f64()).collect()
+fn times(grant: Grant) -> Vec<f64> {
+    grant.needed_slots().map(|slot| slot.at.duration_since(START).as_secs_f64()).collect()
 }
 
 fn throttled(retry_after: Duration) -> AttemptStats {
@@ -43,27 +44,27 @@ fn throttled(retry_after: Duration) -> AttemptStats {
 #[test]
 fn slots_are_given_once_evenly_spaced_and_lapse() {
     let mut budget = SharedBudget::new(10.0, 20);
-    assert_eq!(times(budget.grant(&report(1, 1, 0.0, 3)).slots), [0.0, 0.1, 0.2]);
-    assert_eq!(times(budget.grant(&report(2, 1, 0.0, 2)).slots), [0.3, 0.4]);
-    assert_eq!(times(budget.grant(&report(1, 2, 0.25, 1)).slots), [0.5]);
+    assert_eq!(times(budget.grant(&report(1, 1, 0.0, 3))), [0.0, 0.1, 0.2]);
+    assert_eq!(times(budget.grant(&report(2, 1, 0.0, 2))), [0.3, 0.4]);
+    assert_eq!(times(budget.grant(&report(1, 2, 0.25, 1))), [0.5]);
     // The slots between 0.6 s and 3 s lapse.
-    assert_eq!(times(budget.grant(&report(1, 3, 3.0, 2)).slots), [3.0, 3.1]);
+    assert_eq!(times(budget.grant(&report(1, 3, 3.0, 2))), [3.0, 3.1]);
     // No slot is later than a minute, because timers cannot be shortened.
     let grant = budget.grant(&report(1, 4, 4.0, 10_000));
-    assert_eq!((grant.slots.count, grant.retry_after), (601, Duration::from_secs(60)));
-    assert_eq!(budget.grant(&report(1, 5, 5.0, 10_000)).slots.count, 10);
+    assert_eq!((grant.needed, grant.retry_after), (601, Duration::from_secs(60)));
+    assert_eq!(budget.grant(&report(1, 5, 5.0, 10_000)).needed, 10);
 }
 
 #[test]
 fn throttling_withdraws_the_slots_and_slows_all_services() {
     let mut budget = SharedBudget::new(10.0, 20);
     budget.grant(&report(2, 1, 0.0, 0));
-    assert_eq!(budget.grant(&report(1, 1, 0.0, 400)).slots.count, 400);
+    assert_eq!(budget.grant(&report(1, 1, 0.0, 400)).needed, 400);
     let attempt_stats = throttled(Duration::from_secs(20));
     let grant = budget.grant(&Report { attempt_stats, ..report(1, 2, 1.0, 1) });
-    assert_eq!((grant.slots.generation, times(grant.slots)), (1, vec![21.0]));
+    assert_eq!((grant.generation, times(grant)), (1, vec![21.0]));
     let other = budget.grant(&report(2, 2, 2.0, 1));
-    assert_eq!((other.slots.generation, other.blocked_for.as_secs()), (1, 19));
+    assert_eq!((other.generation, other.blocked_for.as_secs()), (1, 19));
     // The rate recovers by a thirtieth of the budget each second, without any request.
     for (second, expected) in [(2_u32, 7.3333), (5, 8.3333), (9, 9.6667), (10, 10.0), (60, 10.0)] {
         budget.grant(&report(2, u64::from(second) + 1, second.into(), 0));
@@ -90,7 +91,7 @@ fn a_stated_quota_limits_all_services_for_an_hour() {
             attempt_stats.attempts = due.len() as u32;
             sent.extend(due);
             let report = report(service, u64::from(second) + 1, second.into(), 1);
-            slots.extend(times(budget.grant(&Report { attempt_stats, ..report }).slots));
+            slots.extend(times(budget.grant(&Report { attempt_stats, ..report })));
         }
     }
     let within = |start: u32| {
@@ -109,7 +110,7 @@ fn a_stated_quota_limits_all_services_for_an_hour() {
 #[test]
 fn the_waits_of_a_lost_service_count_until_others_have_counted_them() {
     let mut budget = SharedBudget::new(10.0, 20);
-    let counts = |count| vec![(UrgencyBucket::from_urgency(0.1), count)];
+    let counts = |count| BTreeMap::from([(UrgencyBucket::from_urgency(0.1), count)]);
     let once = Report { counts: counts(400), ..report(1, 1, 0.0, 0) };
     budget.grant(&once);
     budget.grant(&once);
@@ -128,14 +129,14 @@ fn the_waits_of_a_lost_service_count_until_others_have_counted_them() {
 
 #[test]
 fn waits_are_advanced_only_if_the_budget_is_spent_and_nothing_is_throttled() {
-    let key = |number: u64| (format!("p:{number}").parse().unwrap(), number);
+    let key = |number: u64| (START, format!("p:{number}").parse().unwrap(), number);
     let candidates: Vec<_> = (0..50).map(key).collect();
     let mut budget = SharedBudget::new(10.0, 20);
     let mut advanced = |number: u64, seconds, needed, waits, attempt_stats| {
-        let counts = vec![(UrgencyBucket::from_urgency(0.5), waits)];
+        let counts = BTreeMap::from([(UrgencyBucket::from_urgency(0.5), waits)]);
         let candidates = candidates.clone();
         let report = report(1, number, seconds, needed);
-        budget.grant(&Report { counts, candidates, attempt_stats, ..report }).advanced.count
+        budget.grant(&Report { counts, candidates, attempt_stats, ..report }).advanced
     };
     let nothing = AttemptStats::default();
     assert_eq!(advanced(1, 0.0, 0, 5, nothing), 0, "the budget is not spent");
@@ -149,26 +150,40 @@ fn waits_are_advanced_only_if_the_budget_is_spent_and_nothing_is_throttled() {
 #[test]
 fn service_clocks_are_independent() {
     let mut budget = SharedBudget::new(100.0, 20);
-    let mut now = |service, number, seconds| {
-        budget.grant(&report(service, number, seconds, 0));
-        budget.now.as_secs_f64()
-    };
-    // Service 1 runs on a machine that has been up for a year, service 2 on one that just started.
-    // Some reports come late or twice.
+    // Each report: its service and number, the seconds of the service's clock and of its reference
+    // clock, and the time of the budget afterwards.
     let rows = [
-        (1, 1, 31_536_000.0, 0.0),
-        (1, 2, 31_536_001.0, 1.0),
-        (2, 1, 3.0, 1.0),
-        (2, 2, 4.0, 2.0),
-        (1, 3, 31_536_001.5, 2.0),
-        (2, 2, 4.0, 2.0),
-        (2, 3, 8.0, 6.0),
-        (2, 4, 24.0, 6.0),
-        (2, 5, 25.0, 7.0),
+        // Service 1 runs on a machine that has been up for a year, service 2 on one that just started.
+        (1, 1, 31_536_000.0, 0.0, 0.0),
+        (1, 2, 31_536_001.0, 1.0, 1.0),
+        (2, 1, 3.0, 1.0, 1.0),
+        (2, 2, 4.0, 2.0, 2.0),
+        // Reports come late or twice.
+        (1, 3, 31_536_001.5, 1.5, 2.0),
+        (2, 2, 4.0, 2.0, 2.0),
+        (2, 3, 8.0, 6.0, 6.0),
+        // An outage of all services passes like other time.
+        (2, 4, 24.0, 22.0, 22.0),
+        (2, 5, 25.0, 23.0, 23.0),
+        // A reference clock that is an hour ahead counts once, and for five minutes.
+        (3, 1, 1.0, 3_624.0, 323.0),
+        (3, 2, 2.0, 3_625.0, 324.0),
+        (2, 6, 26.0, 24.0, 324.0),
+        (2, 7, 27.0, 25.0, 325.0),
+        // One that is behind does not count.
+        (4, 1, 1.0, -3_600.0, 325.0),
     ];
-    for (service, number, seconds, expected) in rows {
-        assert_eq!(now(service, number, seconds), expected, "{service} at {seconds}");
+    for (service, number, seconds, reference, expected) in rows {
+        let time = START + SignedDuration::from_secs_f64(reference);
+        budget.grant(&Report { time, ..report(service, number, seconds, 0) });
+        let now = (budget.now - MAX_PAUSE).as_secs_f64();
+        assert_eq!(now, expected, "{service} at {seconds}");
     }
+    // The slots of before an outage lapse.
+    let mut budget = SharedBudget::new(10.0, 20);
+    assert_eq!(budget.grant(&report(1, 1, 0.0, 600)).needed, 600);
+    let later = Report { time: START + Duration::from_secs(600), ..report(2, 1, 7.0, 1) };
+    assert_eq!(times(budget.grant(&later)), [600.0]);
 }
 
 #[test]
@@ -211,12 +226,12 @@ fn each_service_gets_a_part_of_the_requests_in_flight() {
     ];
     for (rates, total) in rows {
         let mut budget = SharedBudget::new(100.0, total);
-        let mut parts = vec![0; rates.len()];
+        let mut parts = Vec::new();
         for second in 1..60_u32 {
-            for (service, (requested, part)) in (1..).zip(rates.iter().zip(&mut parts)) {
-                let report = report(service, second.into(), second.into(), *requested);
-                *part = budget.grant(&report).max_in_flight;
-            }
+            let reports = (1..).zip(rates).map(|(service, requested)| {
+                report(service, second.into(), second.into(), *requested)
+            });
+            parts = reports.map(|report| budget.grant(&report).max_in_flight).collect();
         }
         assert!(parts.iter().all(|part| *part > 0), "{rates:?} of {total}: {parts:?}");
         assert_eq!(parts.iter().sum::<usize>(), total, "{rates:?}: {parts:?}");
@@ -224,41 +239,45 @@ fn each_service_gets_a_part_of_the_requests_in_flight() {
     }
 }
 
-#[test]
-fn an_outage_of_all_services_passes_like_other_time() {
-    let mut budget = SharedBudget::new(10.0, 20);
-    assert_eq!(budget.grant(&report(1, 1, 0.0, 600)).slots.count, 600);
-    // Another service begins ten minutes later.
-    let grant =
-        budget.grant(&Report { time: START + Duration::from_secs(600), ..report(2, 1, 7.0, 1) });
-    assert_eq!(times(grant.slots), [600.0]);
-}
-
 proptest! {
     #[test]
     fn grants_never_exceed_the_budget(
-        steps in vec((0_u64..6, 0_u64..3000, 0_u32..100, any::<bool>()), 1..80),
+        steps in vec(
+            (0_u64..6, 0_u64..3000, 0_u32..100, 0..8, any::<bool>(), 0_usize..5),
+            1..80,
+        ),
         per_second in 1_u32..200,
         in_flight in 1_usize..40,
     ) {
         let mut budget = SharedBudget::new(per_second.into(), in_flight);
         // The requests in flight that each service may have, and until when.
-        let mut grants = BTreeMap::new();
-        let mut slots = Vec::new();
-        let mut now = 0;
-        for (number, (service, millis, requested, is_leaving)) in (1..).zip(steps) {
+        let (mut grants, mut numbers) = (BTreeMap::new(), BTreeMap::new());
+        let (mut slots, mut generation, mut now) = (Vec::new(), 0, 0);
+        for (service, millis, requested, leaving, is_lost, clock) in steps {
             now += millis;
-            let is_leaving = is_leaving && requested % 4 == 0;
-            let report = report(service, number, now as f64 / 1000.0, requested);
-            let grant = budget.grant(&Report { is_leaving, ..report });
-            grants.insert(service, (grant.max_in_flight, now + GRANT_TTL.as_millis() as u64));
+            let is_leaving = leaving == 0;
+            let number = numbers.entry(service).or_insert(1);
+            let report = report(service, *number, now as f64 / 1000.0, requested);
+            // Some reference clocks are wrong.
+            let ahead = SignedDuration::from_secs([0, 0, 0, 7, 3_600][clock]);
+            let report = Report { is_leaving, time: report.time + ahead, ..report };
+            let grant = budget.grant(&report);
             if is_leaving {
                 prop_assert_eq!(grant.max_in_flight, 0);
                 grants.remove(&service);
+            } else if !is_lost {
+                // A service whose grant is lost repeats its report.
+                *number += 1;
+                let expires_at = now + GRANT_TTL.as_millis() as u64;
+                grants.insert(service, (grant.max_in_flight, expires_at));
             }
-            // By the budget's clock, which may be behind the clocks of the services.
-            let ahead = now as f64 / 1000.0 - budget.now.as_secs_f64();
-            slots.extend(times(grant.slots).iter().map(|at| at - ahead));
+            if grant.generation != generation {
+                (slots, generation) = (Vec::new(), grant.generation);
+            }
+            // By the budget's clock, which may differ from the clocks of the services.
+            let budget_start = report.time - budget.now;
+            let at = |slot: Slot| slot.at.duration_since(budget_start).as_secs_f64();
+            slots.extend(grant.needed_slots().map(at));
             grants.retain(|_, (_, until)| *until > now);
             let flying: usize = grants.values().map(|(grant, _)| grant).sum();
             prop_assert!(flying <= in_flight, "{flying}");
@@ -270,7 +289,6 @@ proptest! {
         let text = serde_json::to_string(&budget).unwrap();
         let again: SharedBudget = serde_json::from_str(&text).unwrap();
         // Fractions may differ in their last digit after a round trip through JSON.
-        prop_assert_eq!(again.services.len(), budget.services.len());
-        prop_assert_eq!(again.now, budget.now);
+        prop_assert_eq!((again.services.len(), again.now), (budget.services.len(), budget.now));
     }
 }

@@ -14,7 +14,7 @@ use job_transport::{Client, clock::Clock};
 
 use super::*;
 use crate::{
-    budget::{Grant, ServiceBudget, Slot, SlotRun},
+    budget::{ServiceBudget, Slot},
     metrics::Metrics,
     notify::DisabledNotifier,
     reference_clock::ReferenceClock,
@@ -121,22 +121,8 @@ impl TestBed {
 
     fn grant(&self, seconds: f64) {
         self.clock.set(seconds);
-        let gap = Duration::from_millis(20);
-        let slots = SlotRun { first: self.clock.now(), gap, count: 0, generation: 0 };
-        let grant = Grant {
-            slots,
-            retry_after: Duration::from_secs(60),
-            advanced: slots,
-            max_in_flight: 1,
-            min_gap: gap,
-            blocked_for: Duration::ZERO,
-            share: NO_SHARE,
-            is_budget_spent: false,
-            rotation: None,
-        };
         // It does not expire during an early tick.
-        let reported_at = self.clock.monotonic() + MAX_EARLY_PAUSE;
-        self.wait.budget.accept_grant(reported_at, 0, grant);
+        self.wait.budget.accept_test_grant(MAX_EARLY_PAUSE);
     }
 
     /// Returns the JSON that the handler `status` returns, indented.
