@@ -100,14 +100,15 @@ impl JobWait {
         let request = parse_request(body)?;
         let state: Option<Json<WaitState>> = ctx.get(STATE_KEY).await?;
         let wait = ctx.object_client::<JobWaitClient<'_>>(ctx.key());
-        let started = wait.start(Json(request.clone())).call();
+        let (started, paused) = (wait.start(Json(request.clone())).call(), wait.pause().call());
         let Some(Json(WaitState::Waiting(mut waiting))) = state else {
             // Nothing is in flight, so the answer comes at once.
             return Ok(started.await?);
         };
         restate_sdk::select! {
             started = started => Ok(started?),
-            _slept = ctx.sleep(self.clock.sdk_delay(MAX_ANSWER_DELAY)) => {
+            paused = paused => {
+                paused?;
                 check_conflict(&request, &waiting)?;
                 let check = || async {
                     self.check_receiver(&request)?;
@@ -207,10 +208,12 @@ impl JobWait {
         if !matches!(state, Some(WaitState::Waiting(_))) {
             return Ok(status_json(&status));
         }
-        let stopped = ctx.object_client::<JobWaitClient<'_>>(ctx.key()).stop_wait().call();
+        let wait = ctx.object_client::<JobWaitClient<'_>>(ctx.key());
+        let (stopped, paused) = (wait.stop_wait().call(), wait.pause().call());
         restate_sdk::select! {
             stopped = stopped => Ok(stopped?),
-            _slept = ctx.sleep(self.clock.sdk_delay(MAX_ANSWER_DELAY)) => {
+            paused = paused => {
+                paused?;
                 Ok(status_json(&status.stopping()))
             }
         }
@@ -228,6 +231,15 @@ impl JobWait {
             self.apply(&ctx, &key, stopped);
         }
         Ok(status_json(&WaitStatus::from_state(&key, state.as_ref())))
+    }
+
+    /// Returns after [`MAX_ANSWER_DELAY`]. The handlers `watch` and `cancel` call this.
+    ///
+    /// A timer of the SDK would add the delay to the wall-clock time, so it would fire late if the
+    /// clock of the service is ahead.
+    #[handler(ingress_private)]
+    async fn pause(&self, ctx: SharedObjectContext<'_>) -> Result<(), HandlerError> {
+        Ok(ctx.run(|| self.pause_answer()).name("pause").await?)
     }
 
     /// Makes an attempt, and schedules the next tick. The wait itself calls this after each delay.
@@ -285,6 +297,12 @@ impl JobWait {
 }
 
 impl JobWait {
+    /// Waits by the monotonic clock, which a wrong wall clock does not change.
+    async fn pause_answer(&self) -> Result<(), HandlerError> {
+        self.clock.sleep(MAX_ANSWER_DELAY).await;
+        Ok(())
+    }
+
     /// Does what [`WaitState::tick_task`] returns. An advanced tick has a slot.
     async fn run_tick(
         &self,

@@ -177,3 +177,14 @@ async fn new_deadlines_are_refused_if_the_clock_is_wrong() {
         }
     }
 }
+
+#[tokio::test]
+async fn answers_are_not_late_if_the_clock_is_wrong() {
+    for ahead in [0.0, 120.0, -120.0] {
+        let bed = test_bed(ahead, None);
+        let _ = start(&bed, 5.0, WaitPolicy::new()).await;
+        let began = bed.clock.monotonic();
+        assert!(bed.wait.pause_answer().await.is_ok());
+        assert_eq!(bed.clock.monotonic() - began, Duration::from_millis(500), "{ahead}");
+    }
+}
