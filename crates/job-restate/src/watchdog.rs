@@ -48,6 +48,9 @@ struct Row {
 
 /// Selects the keys of the waits that have a state and no tick. An invocation that an operator has
 /// paused is a tick.
+///
+/// After an advanced tick, the old tick stays at the engine until its time. The engine's tables do not
+/// have the number of a tick, so a wait with only an old tick is found after that time.
 const LOST_TICKS: &str = "SELECT s.service_key FROM state s \
     LEFT JOIN sys_invocation_status i ON i.target_service_name = s.service_name \
     AND i.target_service_key = s.service_key AND i.target_handler_name IN ('tick', 'revive') \
