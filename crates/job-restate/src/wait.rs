@@ -100,11 +100,12 @@ impl JobWait {
         let request = parse_request(body)?;
         let state: Option<Json<WaitState>> = ctx.get(STATE_KEY).await?;
         let wait = ctx.object_client::<JobWaitClient<'_>>(ctx.key());
-        let (started, paused) = (wait.start(Json(request.clone())).call(), wait.pause().call());
+        let started = wait.start(Json(request.clone())).call();
         let Some(Json(WaitState::Waiting(mut waiting))) = state else {
             // Nothing is in flight, so the answer comes at once.
             return Ok(started.await?);
         };
+        let paused = wait.pause().call();
         restate_sdk::select! {
             started = started => Ok(started?),
             paused = paused => {

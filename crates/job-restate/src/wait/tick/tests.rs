@@ -8,6 +8,7 @@ use std::{
 };
 
 use futures_core::future::BoxFuture;
+use job_notify::DisabledNotifier;
 use job_poller::{WaitPolicy, schedule::Fixed};
 use job_sim::{ObjectPlan, Plan, Sim, SimTransport, TimeSource};
 use job_transport::{Client, clock::Clock};
@@ -16,7 +17,6 @@ use super::*;
 use crate::{
     budget::{ServiceBudget, Slot},
     metrics::Metrics,
-    notify::DisabledNotifier,
     reference_clock::ReferenceClock,
     state::Receiver,
     status::WaitStatus,
@@ -92,7 +92,7 @@ impl TestBed {
             clock: Arc::new(ReferenceClock::new(Arc::new(SleepingClock(clock.clone())))),
             schedule: Arc::new(Fixed::new(Duration::from_secs(10))),
             policy: WaitPolicy::new(),
-            notifier: Arc::new(DisabledNotifier),
+            notifier: Arc::new(DisabledNotifier::new()),
             retention: Duration::from_secs(99),
             budget: Arc::new(ServiceBudget::new(1, Arc::new(SleepingClock(clock.clone())))),
             metrics: Arc::new(Metrics::new()),
