@@ -88,8 +88,8 @@
 //!
 //! [`job_poller`] is the layer below. Its [`Machine`](job_poller::machine::Machine) makes the
 //! decisions and its [`Checkpoint`](job_poller::Checkpoint) is the stored state, so you can also
-//! run the same waits on another engine, such as a PostgreSQL table or Temporal; `OTHER_ENGINES.md`
-//! in this crate shows how.
+//! run the same waits on another engine, such as Temporal; `OTHER_ENGINES.md` in this crate shows
+//! how. `job-store` runs them in SQLite or PostgreSQL.
 
 mod request;
 mod engine;
