@@ -1,8 +1,7 @@
 //! Checks that a service with a wrong clock does not break pauses and deadlines.
 
-use std::{process::Command, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use http::StatusCode;
 use job_model::JobId;
@@ -12,6 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     bounds::Bounds,
     cloud::Cloud,
+    faketime,
     receiver::Receiver,
     test_bed::{Programs, Setup, TestBed},
 };
@@ -25,19 +25,15 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// How much a time may differ from the right one, in seconds.
 const TOLERANCE_SECS: f64 = 2.0;
 
-/// How far the clock of one service is ahead.
-const OFFSET: &str = "+120s";
-
 /// Runs two services behind one address, one of them with a clock that is two minutes ahead.
 #[expect(clippy::print_stdout, reason = "the figures are for a terminal")]
 pub(crate) async fn wrong_clock(programs: &Programs, bounds: &mut Bounds) -> anyhow::Result<()> {
-    println!("{} jobs, two services, the clock of one is off by {OFFSET}", 2 * JOB_COUNT);
-    let library = faketime_library()?;
-    let skewed = [
-        ("LD_PRELOAD", library),
-        ("FAKETIME", OFFSET.into()),
-        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
-    ];
+    println!(
+        "{} jobs, two services, the clock of one is off by {}",
+        2 * JOB_COUNT,
+        faketime::OFFSET
+    );
+    let skewed = faketime::variables()?;
     let plan = || Plan::create_cluster().with_duration(JOB_DURATION);
     let sim = Arc::new(Sim::new(plan(), TimeSource::Clock));
     let cloud = Cloud::start(sim.clone(), Duration::ZERO).await?;
@@ -126,15 +122,6 @@ async fn ready_page(
         }
         bed.sleep(Duration::from_millis(200)).await;
     }
-}
-
-/// Returns the path of the library that changes the clock of a program.
-fn faketime_library() -> anyhow::Result<String> {
-    let output = Command::new("faketime").args(["-f", OFFSET, "printenv", "LD_PRELOAD"]).output();
-    let output = output.context("needs the program faketime")?;
-    let path = String::from_utf8(output.stdout)?;
-    ensure!(!path.trim().is_empty(), "faketime sets no LD_PRELOAD");
-    Ok(path.trim().into())
 }
 
 /// Starts the waits, and returns when each request was accepted. The test bed sends a request again

@@ -8,11 +8,18 @@
 
 #[path = "../common/bounds.rs"]
 mod bounds;
+#[path = "../common/faketime.rs"]
+mod faketime;
+#[path = "../common/process.rs"]
 mod process;
+#[path = "../common/http_server.rs"]
 mod http_server;
 mod admin;
 mod balancer;
+#[path = "../common/cloud.rs"]
+#[expect(dead_code, reason = "the bench of job-store also uses the times of the replies")]
 mod cloud;
+#[path = "../common/receiver.rs"]
 mod receiver;
 mod service;
 mod test_bed;

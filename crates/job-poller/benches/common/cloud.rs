@@ -42,8 +42,22 @@ struct Shared {
     most_in_flight: AtomicU32,
     /// The fault of all requests.
     fault: Mutex<Option<Fault>>,
-    /// The times of the requests, by path.
-    requests: Mutex<BTreeMap<String, Vec<Duration>>>,
+    /// The requests, by the last segment of their path: the id of a job or an object.
+    readings: Mutex<BTreeMap<String, Vec<Reading>>>,
+    endpoints: AtomicU32,
+}
+
+/// A request as the cloud has seen it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading {
+    /// The number of the endpoint that received it.
+    pub(crate) endpoint: u32,
+    /// When it arrived, by [`TokioClock::monotonic`].
+    pub(crate) received_at: Duration,
+    /// When the reply was sent, or `None` if the client has closed the connection before.
+    pub(crate) answered_at: Option<Duration>,
+    /// Whether the reply says that the job has ended.
+    pub(crate) is_end: bool,
 }
 
 impl Cloud {
@@ -58,13 +72,28 @@ impl Cloud {
             clock: TokioClock::new(),
             shared: Arc::default(),
         };
-        let serving = cloud.clone();
-        http_server::serve(listener, move |request| serving.clone().handle(request));
+        cloud.serve(listener);
         Ok(cloud)
     }
 
+    fn serve(&self, listener: TcpListener) {
+        let endpoint = self.shared.endpoints.fetch_add(1, Ordering::Relaxed);
+        let serving = self.clone();
+        http_server::serve(listener, move |request| serving.clone().handle(endpoint, request));
+    }
+
+    /// Returns the first endpoint, whose number is 0.
     pub(crate) fn endpoint(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Adds an endpoint, whose number is the number of endpoints before. It shows which client has
+    /// sent a request.
+    pub(crate) async fn add_endpoint(&self) -> anyhow::Result<String> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        self.serve(listener);
+        Ok(format!("http://{address}"))
     }
 
     /// Replaces the fault of all requests from now on.
@@ -79,16 +108,31 @@ impl Cloud {
 
     /// Returns when the job was read, by [`TokioClock::monotonic`].
     pub(crate) fn reading_times(&self, job: &JobId) -> Vec<Duration> {
-        let requests = lock(&self.shared.requests);
-        let suffix = format!("/{job}");
-        let times = requests.iter().filter(|(path, _)| path.ends_with(&suffix));
-        times.flat_map(|(_, times)| times.iter().copied()).collect()
+        let readings = lock(&self.shared.readings);
+        let of_job = readings.get(job.as_str()).into_iter().flatten();
+        of_job.map(|reading| reading.received_at).collect()
     }
 
-    async fn handle(self, request: Request<Incoming>) -> anyhow::Result<Response<Full<Bytes>>> {
+    /// Returns all requests so far, by the id of the job or object.
+    pub(crate) fn readings(&self) -> BTreeMap<String, Vec<Reading>> {
+        lock(&self.shared.readings).clone()
+    }
+
+    async fn handle(
+        self,
+        endpoint: u32,
+        request: Request<Incoming>,
+    ) -> anyhow::Result<Response<Full<Bytes>>> {
         let _in_flight = InFlight::new(&self.shared);
-        let path = request.uri().path().to_owned();
-        lock(&self.shared.requests).entry(path).or_default().push(self.clock.monotonic());
+        let id = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+        let received_at = self.clock.monotonic();
+        let reading = Reading { endpoint, received_at, answered_at: None, is_end: false };
+        let index = {
+            let mut readings = lock(&self.shared.readings);
+            let of_job = readings.entry(id.clone()).or_default();
+            of_job.push(reading);
+            of_job.len() - 1
+        };
         let (parts, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
         if !self.latency.is_zero() {
@@ -98,8 +142,20 @@ impl Cloud {
             self.sim.inject_fault(fault);
         }
         let reply = self.transport.send(Request::from_parts(parts, body)).await?;
+        if let Some(reading) =
+            lock(&self.shared.readings).get_mut(&id).and_then(|of_job| of_job.get_mut(index))
+        {
+            reading.answered_at = Some(self.clock.monotonic());
+            reading.is_end = is_end(reply.body());
+        }
         Ok(reply.map(Full::from))
     }
+}
+
+/// Returns whether a body is a job that has ended.
+fn is_end(body: &[u8]) -> bool {
+    let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    matches!(body["status"]["phase"].as_str(), Some("Success" | "Failed"))
 }
 
 /// Counts a request in flight until it is dropped.
