@@ -17,10 +17,10 @@ use sqlx::{
 
 /// A server that listens on a socket in a temporary folder. It is killed when dropped.
 pub(crate) struct Postgres {
-    server: Child,
+    pub(crate) server: Child,
     programs: PathBuf,
     user: Option<(u32, u32)>,
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 /// How long the server may take to start.
@@ -54,6 +54,11 @@ impl Postgres {
         Some(postgres)
     }
 
+    /// Starts the server again after it was killed. It is not ready yet.
+    pub(crate) fn restart(&mut self) {
+        self.server = spawn(&self.programs, &self.folder, self.user);
+    }
+
     /// Returns options to connect to the default database.
     pub(crate) fn options(&self) -> PgConnectOptions {
         PgConnectOptions::new_without_pgpass()
@@ -68,11 +73,16 @@ impl Postgres {
         options.connect_with(self.options()).await.unwrap()
     }
 
+    /// Returns whether the server accepts connections.
+    pub(crate) fn is_ready(&self) -> bool {
+        let mut ready = command(&self.programs, "pg_isready", self.user);
+        ready.arg("--host").arg(&self.folder).stdout(Stdio::null());
+        ready.status().unwrap().success()
+    }
+
     fn wait_until_ready(&mut self) {
         for _ in 0..START_TIMEOUT.as_millis() / RETRY_DELAY.as_millis() {
-            let mut ready = command(&self.programs, "pg_isready", self.user);
-            ready.arg("--host").arg(&self.folder).stdout(Stdio::null());
-            if ready.status().unwrap().success() {
+            if self.is_ready() {
                 return;
             }
             assert!(self.server.try_wait().unwrap().is_none(), "the server has ended");
@@ -92,7 +102,7 @@ impl Drop for Postgres {
 }
 
 fn spawn(programs: &Path, folder: &Path, user: Option<(u32, u32)>) -> Child {
-    let log = fs::File::create(folder.join("log")).unwrap();
+    let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
     let mut server = command(programs, "postgres", user);
     server.arg("-D").arg(folder.join("data")).arg("-k").arg(folder);
     // No TCP. Sessions end with a server that was killed, so a restart finds no old ones.
