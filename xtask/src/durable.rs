@@ -2,6 +2,8 @@
 //! services, of the cloud, of receivers and of clocks. Installs the engine from the npm registry under
 //! `target` and stops all processes at the end.
 
+pub(crate) mod store;
+
 use std::{
     fs, io,
     path::{Path, PathBuf},

@@ -67,6 +67,13 @@ Tasks:
                  receivers: receivers fail; large: a job of 7 MB; upgrade: a new version takes over.
                  Installs the engine Restate, which has its own license, under target from the npm
                  registry
+  durable-store [--short] [SCENARIO]..
+                 Check waits in PostgreSQL and SQLite with workers that are processes (20 minutes in
+                 all; --short: four minutes): budget: eight workers use exactly the budget; many:
+                 100,000 waits; throttled: a minute of 429; clock: a clock is two minutes ahead
+                 (needs faketime); upgrade: workers are replaced; full: SQLite reaches its largest
+                 size; crash: workers and PostgreSQL are killed at random. Skips PostgreSQL, and says
+                 so, if it is not installed
   pictures       Make the README's pictures in docs from a wait for simulated jobs (two minutes)
   interop        Run the vendor's and OpenStack's Python clients against `cce-job sim`
   fuzz [SECONDS | --keep]
@@ -110,6 +117,7 @@ fn main() -> ExitCode {
         ["public-api"] => publish::public_api::run(false),
         ["public-api", "--update"] => publish::public_api::run(true),
         ["durable", ref scenarios @ ..] => durable::run(scenarios),
+        ["durable-store", ref arguments @ ..] => durable::store::run(arguments),
         ["simulate", ref rest @ ..] if simulate::parse_arguments(rest).is_some() => {
             let (seeds, hours) = simulate::parse_arguments(rest).unwrap_or_default();
             exec(&mut simulate::command(&seeds, hours))

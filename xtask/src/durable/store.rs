@@ -1,0 +1,48 @@
+//! `cargo xtask durable-store`: checks with real workers, PostgreSQL and SQLite that waits survive
+//! failures, and measures what they cost.
+
+use std::{io, process::ExitCode};
+
+use super::{CLOCK, has_faketime};
+use crate::cargo::{cargo, run as run_command};
+
+/// The scenarios, in the order in which they run.
+const SCENARIOS: [&str; 7] = ["budget", "many", "throttled", CLOCK, "upgrade", "full", "crash"];
+
+/// Runs each scenario in about half a minute.
+const SHORT: &str = "--short";
+
+/// Runs these scenarios, or all if none is named. `--short` selects their short forms.
+pub(crate) fn run(arguments: &[&str]) -> ExitCode {
+    match run_scenarios(arguments) {
+        Ok(()) => {
+            println!("durable-store: passed");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            println!("durable-store: FAILED: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_scenarios(arguments: &[&str]) -> io::Result<()> {
+    let is_short = arguments.contains(&SHORT);
+    let mut scenarios = arguments.to_vec();
+    scenarios.retain(|argument| *argument != SHORT);
+    if let Some(unknown) = scenarios.iter().find(|scenario| !SCENARIOS.contains(scenario)) {
+        let known = SCENARIOS.join(", ");
+        return Err(io::Error::other(format!(
+            "unknown scenario {unknown}; expected one of {known}"
+        )));
+    }
+    if scenarios.is_empty() {
+        scenarios.extend(SCENARIOS);
+        if !has_faketime() {
+            println!("durable-store: SKIPPED {CLOCK}: needs the program faketime");
+            scenarios.retain(|scenario| *scenario != CLOCK);
+        }
+    }
+    let bench = ["bench", "--locked", "--package", "job-store", "--bench", "durable_store", "--"];
+    run_command(cargo(&bench).args(is_short.then_some(SHORT)).args(scenarios))
+}
