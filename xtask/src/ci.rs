@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     cargo::{cargo, has_subcommand, root, succeeds},
-    fuzz, hostile, interop,
+    durable, fuzz, hostile, interop,
     publish::{
         package,
         public_api::{self, Checked},
@@ -145,7 +145,10 @@ impl Report {
         }
         self.record("tests", true)?;
 
-        // After the tests, because it uses the dependencies that they have compiled.
+        // After the tests, because these use the dependencies that they have compiled.
+        if Path::new(POSTGRESQL).exists() {
+            self.step("durable-store", None, [durable::store::ci_command()])?;
+        }
         println!("\n== packages");
         self.record("packages", package::check(false))
     }

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use futures_core::future::BoxFuture;
 use jiff::Timestamp;
 use job_poller::{observer::Observer, schedule::Schedule};
 use job_transport::{
@@ -174,18 +175,14 @@ impl Worker {
             stopped.await;
             drop(stop);
         };
-        let lists = async {
-            match self.reads_lists {
-                true => self.read_lists().await,
-                false => pending().await,
-            }
-        };
-        let work = async {
-            tokio::join!(stopper, self.attempts(stopping.clone()), self.deliver(stopping.clone()))
-        };
+        // On the heap, because these futures are large.
+        let lists: BoxFuture<'_, ()> =
+            if self.reads_lists { Box::pin(self.read_lists()) } else { Box::pin(pending()) };
+        let (attempts, deliveries) = (self.attempts(stopping.clone()), self.deliver(stopping));
+        let work = async { tokio::join!(stopper, Box::pin(attempts), Box::pin(deliveries)) };
         tokio::select! {
             _ = work => {}
-            () = self.clean_up() => {}
+            () = Box::pin(self.clean_up()) => {}
             () = lists => {}
         }
     }

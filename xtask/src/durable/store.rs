@@ -1,7 +1,10 @@
 //! `cargo xtask durable-store`: checks with real workers, PostgreSQL and SQLite that waits survive
 //! failures, and measures what they cost.
 
-use std::{io, process::ExitCode};
+use std::{
+    io,
+    process::{Command, ExitCode},
+};
 
 use super::{CLOCK, has_faketime};
 use crate::cargo::{cargo, run as run_command};
@@ -10,7 +13,7 @@ use crate::cargo::{cargo, run as run_command};
 const SCENARIOS: [&str; 7] = ["budget", "many", "throttled", CLOCK, "upgrade", "full", "crash"];
 
 /// Runs each scenario in about half a minute.
-const SHORT: &str = "--short";
+const SHORT_OPTION: &str = "--short";
 
 /// Runs these scenarios, or all if none is named. `--short` selects their short forms.
 pub(crate) fn run(arguments: &[&str]) -> ExitCode {
@@ -26,10 +29,28 @@ pub(crate) fn run(arguments: &[&str]) -> ExitCode {
     }
 }
 
+/// Returns the command that `cargo xtask ci` runs: the scenarios that do not measure processor time,
+/// in their short forms and without optimization.
+pub(crate) fn ci_command() -> Command {
+    let test = ["test", "--locked", "--package", "job-store", "--all-features"];
+    let mut command = cargo(&test);
+    command.args([
+        "--bench",
+        "durable_store",
+        "--",
+        SHORT_OPTION,
+        "throttled",
+        "upgrade",
+        "full",
+        "crash",
+    ]);
+    command
+}
+
 fn run_scenarios(arguments: &[&str]) -> io::Result<()> {
-    let is_short = arguments.contains(&SHORT);
+    let is_short = arguments.contains(&SHORT_OPTION);
     let mut scenarios = arguments.to_vec();
-    scenarios.retain(|argument| *argument != SHORT);
+    scenarios.retain(|argument| *argument != SHORT_OPTION);
     if let Some(unknown) = scenarios.iter().find(|scenario| !SCENARIOS.contains(scenario)) {
         let known = SCENARIOS.join(", ");
         return Err(io::Error::other(format!(
@@ -44,5 +65,5 @@ fn run_scenarios(arguments: &[&str]) -> io::Result<()> {
         }
     }
     let bench = ["bench", "--locked", "--package", "job-store", "--bench", "durable_store", "--"];
-    run_command(cargo(&bench).args(is_short.then_some(SHORT)).args(scenarios))
+    run_command(cargo(&bench).args(is_short.then_some(SHORT_OPTION)).args(scenarios))
 }
