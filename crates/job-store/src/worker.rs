@@ -162,9 +162,6 @@ impl Worker {
     ///
     /// An error of the database is logged, and does not end the worker.
     ///
-    /// `stopped` is polled only while the worker waits. It should not use the store, because it could
-    /// hold the connection that the worker needs next.
-    ///
     /// # Cancel safety
     ///
     /// If the future is dropped, the attempts in flight are repeated after their lease, and the tries to
