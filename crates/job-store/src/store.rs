@@ -11,7 +11,7 @@ use std::{
 
 use jiff::Timestamp;
 use job_model::ProjectId;
-use job_notify::{DisabledNotifier, Notifier};
+use job_notify::{Notifier, NotifierError};
 use job_poller::{
     WaitPolicy,
     durable::{StoredResult, StoredWait, WaitKey},
@@ -41,7 +41,8 @@ use crate::{
 #[derive(Clone)]
 pub struct Store {
     pub(crate) database: Database,
-    pub(crate) notifier: Arc<dyn Notifier>,
+    /// `None` if this process delivers no webhooks.
+    pub(crate) notifier: Option<Arc<dyn Notifier>>,
     /// Wakes the workers of this process.
     pub(crate) changed: Arc<Notify>,
 }
@@ -80,13 +81,16 @@ impl Store {
 
     pub(crate) async fn open(database: Database) -> Result<Self, StoreError> {
         database.migrate().await?;
-        Ok(Self { database, notifier: Arc::new(DisabledNotifier::new()), changed: Arc::default() })
+        Ok(Self { database, notifier: None, changed: Arc::default() })
     }
 
-    /// Sets the notifier that checks receivers and delivers to them. By default, none is accepted.
+    /// Sets the notifier that checks the addresses of webhooks and delivers to them.
+    ///
+    /// Without a notifier, [`watch`](Self::watch) accepts no webhook, and a worker leaves the webhooks to
+    /// the workers that have one.
     #[must_use]
     pub fn notifier(mut self, notifier: impl Notifier + 'static) -> Self {
-        self.notifier = Arc::new(notifier);
+        self.notifier = Some(Arc::new(notifier));
         self
     }
 
@@ -103,7 +107,7 @@ impl Store {
     /// 16, and an error if the database fails.
     pub async fn watch(&self, key: &WaitKey, watch: &Watch) -> Result<WaitStatus, StoreError> {
         for address in watch.receivers.iter().filter_map(Receiver::webhook) {
-            self.notifier.check(address)?;
+            self.check_address(address)?;
         }
         let mut transaction = self.database.begin().await?;
         let (row, now) = loop {
@@ -216,6 +220,14 @@ impl Store {
         self.set_paused(project, [delete, update]).await?;
         self.changed.notify_waiters();
         Ok(())
+    }
+
+    /// Checks whether this process can deliver to an address.
+    pub(crate) fn check_address(&self, address: &str) -> Result<(), NotifierError> {
+        match &self.notifier {
+            Some(notifier) => notifier.check(address),
+            None => Err(NotifierError::permanent("webhooks are not configured for this store")),
+        }
     }
 
     async fn set_paused(

@@ -222,8 +222,11 @@ impl Worker {
         loop {
             let changed = self.store.changed.notified();
             let free = MAX_DELIVERIES.saturating_sub(tries.len() as u32);
-            let due =
-                if free > 0 { self.store.due_notifications(free).await } else { Ok(Vec::new()) };
+            let due = if free > 0 && self.store.notifier.is_some() {
+                self.store.due_notifications(free).await
+            } else {
+                Ok(Vec::new())
+            };
             match due {
                 Ok(due) => {
                     for notification in due {
@@ -321,8 +324,10 @@ impl Worker {
         for wait in waits {
             self.attempt(wait).await;
         }
-        for notification in self.store.due_notifications(MAX_DELIVERIES).await.unwrap() {
-            self.store.deliver(notification).await.unwrap();
+        if self.store.notifier.is_some() {
+            for notification in self.store.due_notifications(MAX_DELIVERIES).await.unwrap() {
+                self.store.deliver(notification).await.unwrap();
+            }
         }
         idle
     }

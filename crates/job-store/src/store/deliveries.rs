@@ -15,6 +15,9 @@ use crate::{
 /// How long a worker may take for a try.
 const TRY_LEASE: Duration = Duration::from_secs(120);
 
+/// How long a notification is left to other workers.
+const POSTPONED_FOR: Duration = Duration::from_secs(60);
+
 impl Store {
     /// Tries again to deliver a notification, for example after its receiver was repaired. Returns
     /// whether it was not delivered yet.
@@ -68,11 +71,26 @@ impl Store {
     }
 
     /// Makes one try to deliver a notification, and records its result.
+    ///
+    /// If this process may not deliver to the receiver, the notification is left to other workers.
     pub(crate) async fn deliver(&self, due: DueNotification) -> Result<(), StoreError> {
         let DueNotification { id, address, notification, mut delivery } = due;
-        let result = self.notifier.deliver(&address, &notification).await;
+        let receiver = receiver_name(&address).unwrap_or_default();
+        let notifier = match (&self.notifier, self.check_address(&address)) {
+            (Some(notifier), Ok(())) => notifier,
+            (_, checked) => {
+                let error = checked.err();
+                tracing::warn!(
+                    notification = notification.id(),
+                    receiver,
+                    ?error,
+                    "notification left to other workers"
+                );
+                return self.postpone_delivery(&id).await;
+            }
+        };
+        let result = notifier.deliver(&address, &notification).await;
         if let Err(error) = &result {
-            let receiver = receiver_name(&address).unwrap_or_default();
             tracing::warn!(notification = notification.id(), receiver, %error, "notification not delivered");
         }
         let mut transaction = self.database.begin().await?;
@@ -89,6 +107,16 @@ impl Store {
             delivery.next_try_at().into(),
         ];
         transaction.execute(sql, &values).await?;
+        transaction.commit().await
+    }
+
+    /// Frees a notification after a minute, without counting a try.
+    async fn postpone_delivery(&self, id: &str) -> Result<(), StoreError> {
+        let mut transaction = self.database.begin().await?;
+        let until = transaction.now().await?.saturating_add(POSTPONED_FOR);
+        let sql = "UPDATE cce_outbox SET next_try = $2, lease = NULL \
+                   WHERE id = $1 AND state = 'pending'";
+        transaction.execute(sql, &[id.into(), until.ok().into()]).await?;
         transaction.commit().await
     }
 }

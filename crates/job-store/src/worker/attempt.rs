@@ -126,6 +126,6 @@ impl Worker {
 fn log_events(claimed: &ClaimedWait, wait: &StoredWait, events: &[Event]) {
     let at = wait.checkpoint().elapsed().as_secs_f64();
     for event in events {
-        tracing::info!(key = %claimed.row.key, at, "{event}");
+        tracing::debug!(key = %claimed.row.key, at, "{event}");
     }
 }

@@ -1,7 +1,7 @@
 //! Tests waits from their start to their notification, on SQLite in memory and a clock that the test
 //! sets.
 
-use job_notify::NotifierError;
+use job_notify::{Notification, Notifier, NotifierError};
 use job_poller::{
     WaitPolicy,
     machine::{Action, Input, Machine},
@@ -220,6 +220,46 @@ async fn a_delivery_is_retried_and_can_be_repeated_by_hand() {
     bed.run_until(60).await;
     assert_eq!(bed.receivers.delivered.lock().unwrap().len(), 1);
     assert!(!bed.store.retry(&failed.id).await.unwrap(), "it is delivered");
+}
+
+/// A worker without a notifier, or whose notifier does not accept the receiver.
+#[tokio::test]
+async fn a_webhook_is_left_to_the_workers_that_may_deliver_it() {
+    for notifier in [None, Some(OtherReceivers)] {
+        let bed = TestBed::new(&[SUCCESS]).await;
+        bed.store.watch(&key("a"), &Watch::new().notify("https://a.example")).await.unwrap();
+        let store = Store { notifier: None, ..bed.store.clone() };
+        let error = store.watch(&key("b"), &Watch::new().notify("https://a.example")).await;
+        assert!(matches!(error, Err(StoreError::Receiver(_))), "{error:?}");
+        let store = match notifier {
+            Some(notifier) => store.notifier(notifier),
+            None => store,
+        };
+        let worker = Worker::new(store, bed.cloud.client()).with_clock(bed.clock.clone());
+        worker.run_once().await;
+        worker.run_once().await;
+        let [pending] = &bed.store.notifications(&key("a")).await.unwrap()[..] else { panic!() };
+        assert_eq!((pending.state.as_str(), pending.tries), ("pending", 0));
+        bed.run_until(70).await;
+        assert_eq!(bed.receivers.delivered.lock().unwrap().len(), 1);
+    }
+}
+
+/// Accepts no receiver.
+struct OtherReceivers;
+
+impl Notifier for OtherReceivers {
+    fn deliver<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a Notification,
+    ) -> BoxFuture<'a, Result<(), NotifierError>> {
+        Box::pin(async { Err(NotifierError::permanent("it is not in the allow-list")) })
+    }
+
+    fn check(&self, _: &str) -> Result<(), NotifierError> {
+        Err(NotifierError::permanent("it is not in the allow-list"))
+    }
 }
 
 #[tokio::test]
