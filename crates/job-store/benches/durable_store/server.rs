@@ -6,7 +6,7 @@ use anyhow::ensure;
 use job_transport::clock::{Clock, TokioClock};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::postgres::Postgres;
+use crate::postgres::{Postgres, spawn};
 
 /// How long the other processes of a server that was killed may take to end, and a start may fail.
 const MAX_RESTART: Duration = Duration::from_secs(30);
@@ -36,7 +36,7 @@ impl Postgres {
         let clock = TokioClock::new();
         let began = clock.monotonic();
         loop {
-            self.restart();
+            self.server = spawn(&self.programs, &self.folder, self.user);
             // A start fails while old processes use the shared memory.
             while self.server.try_wait()?.is_none() {
                 if self.is_ready() {

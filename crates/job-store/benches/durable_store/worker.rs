@@ -59,7 +59,8 @@ pub(crate) fn run(config: &str) -> anyhow::Result<()> {
             }
             clock.sleep(RETRY_DELAY).await;
         };
-        config.worker(store)?.run(async move { _ = terminated.recv().await }).await;
+        let worker = config.worker(store)?;
+        Box::pin(worker.run(async move { _ = terminated.recv().await })).await;
         Ok(())
     })
 }

@@ -18,8 +18,8 @@ use sqlx::{
 /// A server that listens on a socket in a temporary folder. It is killed when dropped.
 pub(crate) struct Postgres {
     pub(crate) server: Child,
-    programs: PathBuf,
-    user: Option<(u32, u32)>,
+    pub(crate) programs: PathBuf,
+    pub(crate) user: Option<(u32, u32)>,
     pub(crate) folder: PathBuf,
 }
 
@@ -52,11 +52,6 @@ impl Postgres {
         let mut postgres = Self { server, programs, user, folder };
         postgres.wait_until_ready();
         Some(postgres)
-    }
-
-    /// Starts the server again after it was killed. It is not ready yet.
-    pub(crate) fn restart(&mut self) {
-        self.server = spawn(&self.programs, &self.folder, self.user);
     }
 
     /// Returns options to connect to the default database.
@@ -101,7 +96,7 @@ impl Drop for Postgres {
     }
 }
 
-fn spawn(programs: &Path, folder: &Path, user: Option<(u32, u32)>) -> Child {
+pub(crate) fn spawn(programs: &Path, folder: &Path, user: Option<(u32, u32)>) -> Child {
     let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
     let mut server = command(programs, "postgres", user);
     server.arg("-D").arg(folder.join("data")).arg("-k").arg(folder);
