@@ -1,8 +1,9 @@
 //! Checks that no outcome is lost if an SQLite database has reached its largest size.
 
 use std::{
-    io,
-    sync::{Arc, Mutex, PoisonError},
+    fs::{self, File},
+    path::Path,
+    sync::Mutex,
     time::Duration,
 };
 
@@ -24,41 +25,23 @@ use crate::{
 /// The number of pages that the database may have in the end.
 const MAX_PAGES: i64 = 1_000_000;
 
-/// The log of this process.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    /// Returns the number of lines with this text.
-    fn count(&self, text: &str) -> usize {
-        let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&log).lines().filter(|line| line.contains(text)).count()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+/// Returns the number of lines of a log with this text.
+fn count(log: &Path, text: &str) -> usize {
+    let log = fs::read_to_string(log).unwrap_or_default();
+    log.lines().filter(|line| line.contains(text)).count()
 }
 
 /// Fills an SQLite database while waits are active, and permits it to grow later.
 #[expect(clippy::print_stdout, reason = "the figures are for a terminal")]
 pub(crate) async fn full_database(form: Form, bounds: &mut Bounds) -> anyhow::Result<()> {
     let job_count = form.select(2_000, 200);
-    let log = Log::default();
-    let writer = log.clone();
-    // The worker logs from several tasks.
-    let subscriber = tracing_subscriber::fmt().with_ansi(false);
-    let _ = subscriber.with_writer(move || writer.clone()).try_init();
     let limits = Limits { requests_per_second: 100.0, ..Limits::DEFAULT };
     let bed = TestBed::new("full", Kind::Sqlite, limits).await?.context("it needs no server")?;
     println!("{job_count} jobs; SQLite reaches its max_page_count, which is raised later");
+    let log = bed.folder().join("worker.log");
+    // The worker logs from several tasks.
+    let subscriber = tracing_subscriber::fmt().with_ansi(false);
+    let _ = subscriber.with_writer(Mutex::new(File::create(&log)?)).try_init();
     let Address::Sqlite(file) = &bed.address else { return Ok(()) };
     // The limit belongs to a connection.
     let pool = SqlitePoolOptions::new().max_connections(1);
@@ -77,7 +60,7 @@ pub(crate) async fn full_database(form: Form, bounds: &mut Bounds) -> anyhow::Re
     bed.sleep(Duration::from_secs(2)).await;
     let pages = fill(&pool).await?;
     println!("  full with {pages} pages, {} notified", bed.notified());
-    let errors = || log.count("database or disk is full");
+    let errors = || count(&log, "database or disk is full");
     bed.wait_until(Duration::from_secs(60), "an error", || errors() > 0).await?;
     let (requests, notified) = (requests(&bed), bed.notified());
     bed.sleep(Duration::from_secs(form.select(30, 5))).await;
@@ -88,7 +71,7 @@ pub(crate) async fn full_database(form: Form, bounds: &mut Bounds) -> anyhow::Re
         bed.notified() - notified
     );
     bounds.check("logged errors", errors() as f64, 1.0..=1e5);
-    let before = log.count("database or disk is full");
+    let before = count(&log, "database or disk is full");
     set_max_page_count(&pool, MAX_PAGES).await?;
     wait_for_notifications(&bed, &jobs, Duration::from_secs(300)).await?;
     println!("  {} errors logged after the limit was raised", errors() - before);
