@@ -2,18 +2,22 @@
 
 mod migrate;
 mod row;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use job_transport::clock::Clock;
+#[cfg(feature = "sqlite")]
+use sqlx::SqlitePool;
 use sqlx::{AssertSqlSafe, Encode, Type, query::Query};
 #[cfg(feature = "postgres")]
 use sqlx::{PgPool, Postgres};
-#[cfg(feature = "sqlite")]
-use sqlx::{Sqlite, SqlitePool};
 
 pub(crate) use self::row::{Row, from_micros, to_micros};
+#[cfg(feature = "sqlite")]
+use self::sqlite::SqliteTransaction;
 use crate::error::StoreError;
 
 /// A pool of connections, and the source of the time.
@@ -42,7 +46,7 @@ enum Inner {
     #[cfg(feature = "postgres")]
     Postgres(sqlx::Transaction<'static, Postgres>),
     #[cfg(feature = "sqlite")]
-    Sqlite(sqlx::Transaction<'static, Sqlite>),
+    Sqlite(SqliteTransaction),
 }
 
 /// A parameter of a statement.
@@ -125,7 +129,9 @@ impl Database {
             #[cfg(feature = "postgres")]
             Pool::Postgres(pool) => Inner::Postgres(pool.begin().await?),
             #[cfg(feature = "sqlite")]
-            Pool::Sqlite(pool) => Inner::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
+            Pool::Sqlite(pool) => {
+                Inner::Sqlite(SqliteTransaction::begin(pool, "BEGIN IMMEDIATE").await?)
+            }
         };
         Ok(Transaction { inner, clock: self.clock.clone() })
     }
@@ -136,7 +142,7 @@ impl Database {
             #[cfg(feature = "postgres")]
             Pool::Postgres(pool) => Inner::Postgres(pool.begin().await?),
             #[cfg(feature = "sqlite")]
-            Pool::Sqlite(pool) => Inner::Sqlite(pool.begin().await?),
+            Pool::Sqlite(pool) => Inner::Sqlite(SqliteTransaction::begin(pool, "BEGIN").await?),
         };
         Ok(Transaction { inner, clock: self.clock.clone() })
     }
@@ -173,7 +179,8 @@ impl Transaction {
             }
             #[cfg(feature = "sqlite")]
             Inner::Sqlite(transaction) => {
-                bind(without_locks(sql), values).execute(&mut **transaction).await?.rows_affected()
+                let connection = transaction.connection()?;
+                bind(without_locks(sql), values).execute(connection).await?.rows_affected()
             }
         })
     }
@@ -192,7 +199,8 @@ impl Transaction {
             }
             #[cfg(feature = "sqlite")]
             Inner::Sqlite(transaction) => {
-                let rows = bind(without_locks(sql), values).fetch_all(&mut **transaction).await?;
+                let connection = transaction.connection()?;
+                let rows = bind(without_locks(sql), values).fetch_all(connection).await?;
                 rows.into_iter().map(Row::Sqlite).collect()
             }
         })

@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "common/postgres.rs"]
-#[expect(dead_code, reason = "the bench restarts the server")]
 mod postgres;
 
 use std::{sync::Arc, time::Duration};

@@ -61,7 +61,8 @@ impl Worker {
         while claim.waits.len() < free {
             let slot = budget.next_slot();
             if slot > ahead {
-                claim.idle = until(slot, ahead);
+                // Half of the time ahead, so that the next claim finds more than one slot.
+                claim.idle = until(slot, now).saturating_sub(CLAIM_AHEAD / 2);
                 break;
             }
             let at = slot.max(now);
@@ -82,7 +83,10 @@ impl Worker {
             }
             _ => None,
         };
-        budget.save(&mut transaction).await?;
+        // A claim that takes nothing writes nothing.
+        if !claim.waits.is_empty() {
+            budget.save(&mut transaction).await?;
+        }
         transaction.commit().await?;
         if let (Some(observer), Some(status)) = (&self.observer, status) {
             observer.budget_changed(&status);

@@ -222,6 +222,44 @@ async fn a_delivery_is_retried_and_can_be_repeated_by_hand() {
     assert!(!bed.store.retry(&failed.id).await.unwrap(), "it is delivered");
 }
 
+#[tokio::test]
+async fn waits_go_on_after_the_database_was_full() {
+    let bed = TestBed::new(&[RUNNING]).await;
+    let watch = Watch::new().notify("https://a.example");
+    bed.store.watch(&key("a"), &watch).await.unwrap();
+    bed.run_until(20).await;
+    let mut transaction = bed.store.database.begin_read().await.unwrap();
+    let pages = transaction.row("PRAGMA page_count", &[]).await.unwrap().unwrap();
+    let pages = pages.int("page_count").unwrap();
+    assert!(pages < 100, "{pages}");
+    transaction.rows("PRAGMA max_page_count = 100", &[]).await.unwrap();
+    drop(transaction);
+    let mut number = 0;
+    let error = loop {
+        number += 1;
+        let started = bed.store.watch(&key(&format!("j{number}")), &watch).await;
+        if let Err(error) = started {
+            break error;
+        }
+    };
+    let message = job_transport::transport::display_chain(&error).to_string();
+    assert!(message.contains("database or disk is full"), "{message}");
+    for _ in 0..20 {
+        // Some of these calls fail.
+        let _ = bed.worker.claim().await;
+        bed.clock.advance(Duration::from_secs(1));
+    }
+    let mut transaction = bed.store.database.begin_read().await.unwrap();
+    transaction.rows("PRAGMA max_page_count = 100000", &[]).await.unwrap();
+    drop(transaction);
+    bed.cloud.set(&[SUCCESS]);
+    bed.run_until(300).await;
+    for job in std::iter::once("a".to_owned()).chain((1..number).map(|job| format!("j{job}"))) {
+        assert_eq!(outcome(&bed.store, &job).await.as_deref(), Some("succeeded"), "{job}");
+    }
+    assert_eq!(bed.receivers.delivered.lock().unwrap().len(), number);
+}
+
 /// A worker without a notifier, or whose notifier does not accept the receiver.
 #[tokio::test]
 async fn a_webhook_is_left_to_the_workers_that_may_deliver_it() {
