@@ -222,7 +222,12 @@ impl TestBed {
     /// start.
     pub(crate) async fn run_until(&self, seconds: u64) {
         let end = Duration::from_secs(seconds);
+        let mut next_list = self.clock.monotonic();
         while self.clock.monotonic() < end {
+            if self.clock.monotonic() >= next_list {
+                self.worker.read_list().await;
+                next_list += Duration::from_secs(1);
+            }
             let idle = self.worker.run_once().await;
             let left = end.saturating_sub(self.clock.monotonic());
             self.clock.advance(idle.min(left).max(Duration::from_micros(1)));

@@ -41,9 +41,6 @@ pub struct Worker {
     last_status: Arc<Mutex<Option<Duration>>>,
     /// When this worker last searched for projects with many waits.
     lists_added: Arc<Mutex<Option<Duration>>>,
-    /// When a test last read the lists.
-    #[cfg(test)]
-    lists_read: Arc<Mutex<Option<Duration>>>,
     reads_lists: bool,
     limits: Limits,
     retention: Duration,
@@ -97,8 +94,6 @@ impl Worker {
             observer: None,
             last_status: Arc::default(),
             lists_added: Arc::default(),
-            #[cfg(test)]
-            lists_read: Arc::default(),
             reads_lists: true,
             limits: Limits::DEFAULT,
             retention: Duration::from_secs(24 * 3600),
@@ -312,13 +307,15 @@ impl Worker {
         self
     }
 
+    /// Reads a list, as it is done every second.
+    pub(crate) async fn read_list(&self) {
+        self.read_due_list().await.unwrap();
+    }
+
     /// Makes the attempts that are due now, one after the other, and delivers the notifications.
     /// Returns how long nothing else is due.
     pub(crate) async fn run_once(&self) -> Duration {
         self.refresh_schedule().await.unwrap();
-        if self.reads_lists && self.is_due(&self.lists_read, MAX_IDLE) {
-            self.read_due_list().await.unwrap();
-        }
         let Claim { waits, idle } = self.claim().await.unwrap();
         let idle = if waits.is_empty() { idle } else { Duration::ZERO };
         for wait in waits {
