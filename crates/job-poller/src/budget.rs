@@ -143,8 +143,8 @@ impl Budget {
 
     /// Returns when a request may be sent that is not due yet, so that no request stays unused:
     /// after throttling, and at even spacing within the stated quotas.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn next_early_slot(&self) -> Duration {
+    #[must_use]
+    pub fn next_early_slot(&self) -> Duration {
         self.recovered_at().max(self.quotas.early_slot())
     }
 
@@ -272,7 +272,6 @@ impl Budget {
 
     /// Returns when the rate will have recovered from throttling. In the past if the rate is not
     /// reduced.
-    #[cfg(feature = "tokio")]
     pub(crate) fn recovered_at(&self) -> Duration {
         self.pacer.recovered_at()
     }

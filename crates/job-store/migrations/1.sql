@@ -40,6 +40,7 @@ CREATE TABLE cce_outbox (
     last_error   TEXT,
     next_try     BIGINT,                     -- NULL if no try follows, and for a queue
     lease        BIGINT,                     -- until when a worker makes a try
+    ended_at     BIGINT,                     -- when it was delivered or given up
     created_at   BIGINT NOT NULL
 );
 CREATE INDEX cce_outbox_next_try ON cce_outbox (next_try) WHERE next_try IS NOT NULL;

@@ -28,7 +28,7 @@ impl Limits {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct SharedBudget {
     budget: Budget,
-    /// The latest time that the budget was told, since 1970. It never decreases, although the clock
+    /// The latest time of any call, since 1970. It never decreases, although the clock
     /// of the database may.
     now: Duration,
 }
@@ -78,9 +78,10 @@ impl SharedBudget {
         timestamp(self.budget.next_slot().max(self.now))
     }
 
-    /// Returns whether a request that no wait needs yet may be used for a wait that is not due.
+    /// Returns whether an attempt may be made before it is due, because its request would stay unused.
     pub(crate) fn may_advance(&self) -> bool {
-        self.budget.is_binding() && self.budget.throttled_until() <= self.now
+        let earliest = self.budget.throttled_until().max(self.budget.next_early_slot());
+        self.budget.is_binding() && earliest <= self.now
     }
 
     /// Takes the slot at `at`, which becomes the current time of the budget.

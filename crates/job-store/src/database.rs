@@ -8,6 +8,7 @@ mod sqlite;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use job_model::ProjectId;
 use job_transport::clock::Clock;
 #[cfg(feature = "sqlite")]
 use sqlx::SqlitePool;
@@ -127,7 +128,10 @@ impl Database {
     pub(crate) async fn begin(&self) -> Result<Transaction, StoreError> {
         let inner = match &self.pool {
             #[cfg(feature = "postgres")]
-            Pool::Postgres(pool) => Inner::Postgres(pool.begin().await?),
+            Pool::Postgres(pool) => {
+                // A stricter level would fail if two workers claim at the same time.
+                Inner::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?)
+            }
             #[cfg(feature = "sqlite")]
             Pool::Sqlite(pool) => {
                 Inner::Sqlite(SqliteTransaction::begin(pool, "BEGIN IMMEDIATE").await?)
@@ -213,6 +217,33 @@ impl Transaction {
         values: &[Value<'_>],
     ) -> Result<Option<Row>, StoreError> {
         Ok(self.rows(sql, values).await?.into_iter().next())
+    }
+
+    /// Keeps a project from being paused or resumed while one of its waits is started, until the end
+    /// of the transaction.
+    pub(crate) async fn lock_project(
+        &mut self,
+        project: &ProjectId,
+        is_exclusive: bool,
+    ) -> Result<(), StoreError> {
+        match &self.inner {
+            #[cfg(feature = "postgres")]
+            Inner::Postgres(_) => {
+                // The first number is arbitrary, and identifies the kind of lock.
+                let sql = if is_exclusive {
+                    "SELECT CAST(pg_advisory_xact_lock(364017284, hashtext($1)) AS TEXT)"
+                } else {
+                    "SELECT CAST(pg_advisory_xact_lock_shared(364017284, hashtext($1)) AS TEXT)"
+                };
+                self.rows(sql, &[project.as_str().into()]).await.map(drop)
+            }
+            // The transaction has locked the database.
+            #[cfg(feature = "sqlite")]
+            Inner::Sqlite(_) => {
+                let _ = (project, is_exclusive);
+                Ok(())
+            }
+        }
     }
 
     /// Wakes the sessions that listen to a channel of PostgreSQL, after the commit.

@@ -1,5 +1,7 @@
 //! The row of a wait in the table `cce_waits`.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use job_poller::{
     WaitPolicy,
@@ -44,6 +46,18 @@ pub(crate) enum WaitState {
 pub(crate) struct Extension {
     pub(crate) policy: WaitPolicy,
     pub(crate) at: Timestamp,
+}
+
+impl Extension {
+    /// Returns an extension to both policies, or `None` if they contradict each other.
+    pub(crate) fn merge(&self, later: &Self) -> Option<Self> {
+        if !self.policy.agrees_with(&later.policy) {
+            return None;
+        }
+        let between = later.at.duration_since(self.at).try_into().unwrap_or_default();
+        let policy = self.policy.extended_for(between, &later.policy, Duration::ZERO);
+        Some(Self { policy, at: self.at })
+    }
 }
 
 /// The columns of a wait.

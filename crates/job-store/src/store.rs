@@ -236,6 +236,7 @@ impl Store {
         statements: [&'static str; 2],
     ) -> Result<(), StoreError> {
         let mut transaction = self.database.begin().await?;
+        transaction.lock_project(project, true).await?;
         for statement in statements {
             transaction.execute(statement, &[project.as_str().into()]).await?;
         }
@@ -263,6 +264,7 @@ async fn start(
     now: Timestamp,
 ) -> Result<Option<WaitRow>, StoreError> {
     let seed = RandomState::new().hash_one(0);
+    transaction.lock_project(&key.project, false).await?;
     let paused = "SELECT project FROM cce_paused_projects WHERE project = $1";
     let paused = transaction.row(paused, &[key.project.as_str().into()]).await?;
     // Derived from the time, so that it is not used again after the row of this wait is deleted.
@@ -305,8 +307,12 @@ async fn change(
             }
             let before = wait.checkpoint().machine().snapshot().cloned();
             if row.lease.is_some_and(|until| until > now) {
-                // The attempt in flight ends with the state of before, and is then extended.
-                row.extension = Some(Extension { policy: watch.policy, at: now });
+                // The attempt in flight works on a copy. Its result is extended when it is stored.
+                let extension = Extension { policy: watch.policy, at: now };
+                row.extension = Some(match row.extension.take() {
+                    Some(earlier) => earlier.merge(&extension).ok_or(StoreError::Conflict)?,
+                    None => extension,
+                });
             } else {
                 wait.extend(&watch.policy, now);
             }
@@ -331,7 +337,7 @@ impl Store {
                      (SELECT 1 FROM cce_outbox WHERE cce_outbox.key = cce_waits.key \
                      AND cce_outbox.state = 'pending')";
         transaction.execute(waits, &[before.into()]).await?;
-        let notifications = "DELETE FROM cce_outbox WHERE created_at < $1 AND state <> 'pending'";
+        let notifications = "DELETE FROM cce_outbox WHERE ended_at < $1";
         transaction.execute(notifications, &[before.into()]).await?;
         transaction.commit().await
     }

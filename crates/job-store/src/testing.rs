@@ -49,11 +49,15 @@ impl Clock for TestClock {
 pub(crate) enum Reply {
     Body(&'static str),
     Status(u16, Option<u32>),
+    /// A 429 that states a limit of 200 requests in five minutes.
+    Quota,
     /// The jobs `j0`, `j10`, .. have succeeded from this second on. The list shows them.
     EndsAt(u64),
     Lost,
 }
 
+const QUOTA_BODY: &str = r#"{"error_code": "APIGW.0308",
+    "error_msg": "Throttled: policy user over ratelimit,limit:200,time:5 minute"}"#;
 const RUNNING_BODY: &str = r#"{"status": {"phase": "Running"}}"#;
 const SUCCESS_BODY: &str = r#"{"status": {"phase": "Success"}}"#;
 pub(crate) const RUNNING: Reply = Reply::Body(RUNNING_BODY);
@@ -139,6 +143,7 @@ impl Transport for Cloud {
                 Reply::EndsAt(second) if now >= second && is_tenth => (200, SUCCESS_BODY, None),
                 Reply::EndsAt(_) => (200, RUNNING_BODY, None),
                 Reply::Body(body) => (200, body, None),
+                Reply::Quota => (429, QUOTA_BODY, None),
                 Reply::Status(status, retry_after) => (status, "{}", retry_after),
                 Reply::Lost => {
                     return Err(TransportError::new(

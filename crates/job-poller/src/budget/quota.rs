@@ -91,7 +91,6 @@ impl Quota {
 
     /// Returns when a request may be sent that is not due: at even spacing, so that the requests
     /// that are due find the window free.
-    #[cfg(feature = "tokio")]
     pub(super) const fn early_slot(&self) -> Duration {
         self.early_slot
     }

@@ -62,7 +62,6 @@ impl Quotas {
     }
 
     /// Returns when a request may be sent that is not due.
-    #[cfg(feature = "tokio")]
     pub(super) fn early_slot(&self) -> Duration {
         self.in_force.iter().map(Quota::early_slot).max().unwrap_or_default()
     }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use job_notify::{Delivery, receiver_name};
+use job_notify::{Delivery, DeliveryState, receiver_name};
+
+use job_transport::transport::display_chain;
 
 use super::Store;
 use crate::{
@@ -16,7 +18,10 @@ use crate::{
 const TRY_LEASE: Duration = Duration::from_secs(120);
 
 /// How long a notification is left to other workers.
-const POSTPONED_FOR: Duration = Duration::from_secs(60);
+const POSTPONED_FOR: Duration = Duration::from_secs(10);
+
+/// How long a notification is postponed that cannot be read.
+const UNREADABLE_DELAY: Duration = Duration::from_secs(60);
 
 impl Store {
     /// Tries again to deliver a notification, for example after its receiver was repaired. Returns
@@ -36,8 +41,7 @@ impl Store {
         let now = transaction.now().await?;
         let seed = row.int("number")?.unsigned_abs();
         let delivery = to_json(&Delivery::new().with_seed(seed))?;
-        let sql =
-            "UPDATE cce_outbox SET delivery = $2, state = 'pending', next_try = $3 WHERE id = $1";
+        let sql = "UPDATE cce_outbox SET delivery = $2, state = 'pending', ended_at = NULL, next_try = $3 WHERE id = $1";
         transaction.execute(sql, &[id.into(), (&delivery).into(), now.into()]).await?;
         transaction.commit().await?;
         self.changed.notify_waiters();
@@ -61,7 +65,18 @@ impl Store {
         let lease = now.saturating_add(TRY_LEASE).unwrap_or(now);
         let mut due = Vec::new();
         for row in rows {
-            let notification = DueNotification::from_row(&row)?;
+            let notification = match DueNotification::from_row(&row) {
+                Ok(notification) => notification,
+                Err(error) => {
+                    // A newer version that shares the database may read it.
+                    let (id, error) = (row.text("id")?, display_chain(&error));
+                    tracing::error!(id, %error, "cannot read this notification");
+                    let later = now.saturating_add(UNREADABLE_DELAY).unwrap_or(now);
+                    let sql = "UPDATE cce_outbox SET next_try = $2 WHERE id = $1";
+                    transaction.execute(sql, &[(&id).into(), later.into()]).await?;
+                    continue;
+                }
+            };
             let sql = "UPDATE cce_outbox SET lease = $2 WHERE id = $1";
             transaction.execute(sql, &[(&notification.id).into(), lease.into()]).await?;
             due.push(notification);
@@ -79,14 +94,14 @@ impl Store {
         let notifier = match (&self.notifier, self.check_address(&address)) {
             (Some(notifier), Ok(())) => notifier,
             (_, checked) => {
-                let error = checked.err();
+                let error = checked.err().map(|error| error.to_string()).unwrap_or_default();
                 tracing::warn!(
                     notification = notification.id(),
                     receiver,
-                    ?error,
+                    error,
                     "notification left to other workers"
                 );
-                return self.postpone_delivery(&id).await;
+                return self.postpone_delivery(&id, &error).await;
             }
         };
         let result = notifier.deliver(&address, &notification).await;
@@ -98,25 +113,27 @@ impl Store {
         delivery.handle_result(result, now);
         let stored = to_json(&delivery)?;
         let sql = "UPDATE cce_outbox SET delivery = $2, state = $3, tries = tries + 1, \
-                   last_error = $4, next_try = $5, lease = NULL WHERE id = $1 AND state = 'pending'";
-        let values: [Value<'_>; 5] = [
+                   last_error = $4, next_try = $5, ended_at = $6, lease = NULL WHERE id = $1 AND state = 'pending'";
+        let ended_at = (delivery.state() != DeliveryState::Pending).then_some(now);
+        let values: [Value<'_>; 6] = [
             (&id).into(),
             (&stored).into(),
             delivery.state().as_str().into(),
             delivery.last_error().into(),
             delivery.next_try_at().into(),
+            ended_at.into(),
         ];
         transaction.execute(sql, &values).await?;
         transaction.commit().await
     }
 
-    /// Frees a notification after a minute, without counting a try.
-    async fn postpone_delivery(&self, id: &str) -> Result<(), StoreError> {
+    /// Leaves a notification to other workers, without counting a try.
+    async fn postpone_delivery(&self, id: &str, error: &str) -> Result<(), StoreError> {
         let mut transaction = self.database.begin().await?;
         let until = transaction.now().await?.saturating_add(POSTPONED_FOR);
-        let sql = "UPDATE cce_outbox SET next_try = $2, lease = NULL \
+        let sql = "UPDATE cce_outbox SET next_try = $2, last_error = $3, lease = NULL \
                    WHERE id = $1 AND state = 'pending'";
-        transaction.execute(sql, &[id.into(), until.ok().into()]).await?;
+        transaction.execute(sql, &[id.into(), until.ok().into(), error.into()]).await?;
         transaction.commit().await
     }
 }

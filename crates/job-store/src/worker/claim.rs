@@ -37,9 +37,12 @@ pub(super) struct ClaimedWait {
 /// How far ahead slots are claimed, so that many workers need few transactions.
 const CLAIM_AHEAD: Duration = Duration::from_millis(50);
 
-/// How much longer than its attempt a lease is: the time for lookups after a failure, and for the
-/// transactions.
+/// How long a lease lasts after the timeout of its attempt: long enough for lookups after a failure, and
+/// for the transactions.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
+
+/// The maximum number of waits that are postponed in one claim because they cannot be read.
+const MAX_UNREADABLE: usize = 100;
 
 /// How long a wait is postponed whose row cannot be read.
 const UNREADABLE_DELAY: Duration = Duration::from_secs(60);
@@ -134,7 +137,7 @@ async fn next_wait(
          AND (lease IS NULL OR lease <= $2) ORDER BY due LIMIT 1 FOR UPDATE SKIP LOCKED"
     );
     let values = [at.into(), now.into()];
-    loop {
+    for _ in 0..MAX_UNREADABLE {
         let mut row = transaction.row(due, &values).await?;
         if row.is_none() && may_advance {
             row = transaction.row(early, &values).await?;
@@ -145,6 +148,7 @@ async fn next_wait(
             Err(error) => postpone(transaction, &row.text("key")?, now, &error).await?,
         }
     }
+    Ok(None)
 }
 
 /// Postpones a wait that this version cannot read, so that the others go on. A newer version that

@@ -55,12 +55,16 @@ impl Worker {
     ) -> Result<(), StoreError> {
         let mut transaction = self.store.database.begin().await?;
         let row = WaitRow::lock(&mut transaction, &claimed.row.key).await?;
-        let row = row.filter(|row| row.tick == claimed.row.tick);
+        let is_same =
+            |row: &WaitRow| (row.number, row.tick) == (claimed.row.number, claimed.row.tick);
+        let row = row.filter(is_same);
         let mut finished = None;
         let mut urgencies = (None, None);
         if let Some(mut row) = row
             && let WaitState::Active(before, _) = row.state.clone()
         {
+            // If the commit succeeds and its confirmation is lost, the next try finds another tick.
+            row.tick += 1;
             row.lease = None;
             let end = match &attempt.next {
                 Next::Finish(result) => Some(result).filter(|result| !row.goes_on(result)),

@@ -105,8 +105,11 @@ impl Worker {
         if !budget.may_advance() || in_flight >= budget.max_in_flight() {
             return Ok(None);
         }
-        // The next slot, however late it is: the waits take each slot as soon as they can.
+        // Not only a slot that is free now, because the waits take each slot as soon as they can.
         let slot = budget.next_slot().max(now);
+        if until(slot, now) > MAX_IDLE {
+            return Ok(None);
+        }
         let lists = self.add_lists(&mut transaction, now).await?;
         let sql = "SELECT project FROM cce_lists WHERE due <= $1 AND (lease IS NULL OR lease <= $1) \
                    AND EXISTS (SELECT 1 FROM cce_waits WHERE cce_waits.project = cce_lists.project \

@@ -130,7 +130,13 @@ async fn a_goal_that_is_requested_during_the_last_attempt_is_waited_for() {
     bed.store.watch(&key("a"), &Watch::new()).await.unwrap();
     let claim = bed.worker.claim().await.unwrap();
     let until_gone = Watch::new().policy(WaitPolicy::new().until_gone());
-    bed.store.watch(&key("a"), &until_gone).await.unwrap();
+    // A repeated request changes nothing, and a goal that contradicts the first one is refused.
+    for watch in [&until_gone, &Watch::new()] {
+        bed.store.watch(&key("a"), watch).await.unwrap();
+    }
+    let until_ready = Watch::new().policy(WaitPolicy::new().until_ready());
+    let error = bed.store.watch(&key("a"), &until_ready).await.unwrap_err();
+    assert!(matches!(error, StoreError::Conflict), "{error:?}");
     for wait in claim.waits {
         bed.worker.attempt(wait).await;
     }
@@ -343,6 +349,45 @@ async fn the_budget_is_shared_fairly_and_used_up() {
     assert_eq!(attempts.len(), 60);
     let (least, most) = (attempts.iter().min().unwrap(), attempts.iter().max().unwrap());
     assert!(*least >= 18 && *most <= 22, "{least} {most}");
+}
+
+#[tokio::test]
+async fn a_failed_notification_is_kept_after_its_last_try() {
+    let bed = TestBed::new(&[SUCCESS]).await;
+    let hour = Duration::from_secs(3600);
+    bed.store.watch(&key("a"), &Watch::new().notify("https://a.example")).await.unwrap();
+    for wait in bed.worker.claim().await.unwrap().waits {
+        bed.worker.attempt(wait).await;
+    }
+    // The last try is long after the end of the wait.
+    bed.clock.advance(5 * hour);
+    *bed.receivers.error.lock().unwrap() = Some(NotifierError::permanent("410"));
+    bed.worker.run_once().await;
+    for (age, kept) in [(Duration::ZERO, 1), (hour / 2, 1), (hour, 0)] {
+        bed.clock.advance(age);
+        bed.store.delete_finished(hour).await.unwrap();
+        assert_eq!(bed.store.undelivered().await.unwrap().len(), kept, "{age:?}");
+    }
+}
+
+/// A gateway states a limit of 200 requests in five minutes, so 180 are sent. They are spread.
+#[tokio::test]
+async fn early_attempts_do_not_use_up_a_stated_quota() {
+    let bed = TestBed::new(&[Reply::Quota, RUNNING]).await;
+    for number in 0..60 {
+        bed.store.watch(&key(&format!("j{number}")), &Watch::new()).await.unwrap();
+    }
+    bed.run_until(1200).await;
+    let requests = bed.cloud.requests();
+    let count = |from: u64, to: u64| {
+        let window = Duration::from_secs(from)..Duration::from_secs(to);
+        requests.iter().filter(|at| window.contains(*at)).count()
+    };
+    for from in (300..840).step_by(60) {
+        let (minutes, window) = (count(from, from + 180), count(from, from + 300));
+        assert!(minutes >= 30, "{minutes} in three minutes from {from} s on");
+        assert!(window <= 180, "{window} in five minutes from {from} s on");
+    }
 }
 
 /// 60 jobs at one request per second, so each is read once in a minute, on average 30 s after its end.
