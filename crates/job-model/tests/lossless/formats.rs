@@ -64,8 +64,11 @@ proptest! {
         let yaml = serde_saphyr::to_string(&job).unwrap();
         prop_assert!(!yaml.contains("$serde_json"));
         let read: Job = serde_saphyr::from_str(&yaml).unwrap();
-        prop_assert_eq!(plain(encoded(&read)), plain(encoded(&job)), "{}", yaml);
-        prop_assert_eq!(read.phase(), job.phase());
+        let plain_job = plain(encoded(&job));
+        prop_assert_eq!(&plain(encoded(&read)), &plain_job, "{}", yaml);
+        // A number that is too large for a float becomes a text, also if it is the phase.
+        let plain_job = Job::from_slice(plain_job.write(style).as_bytes()).unwrap();
+        prop_assert_eq!(read.phase(), plain_job.phase());
     }
 
     #[test]
