@@ -57,13 +57,11 @@
 
 mod notification;
 mod notifier;
-mod disabled;
 mod delivery;
 mod receiver;
 mod webhook;
 
 pub use delivery::{Delivery, DeliveryState};
-pub use disabled::DisabledNotifier;
 pub use job_transport;
 pub use notification::Notification;
 pub use notifier::{Notifier, NotifierError};

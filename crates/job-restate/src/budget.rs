@@ -37,8 +37,8 @@ impl JobBudget {
     fn shared_budget(&self, stored: Option<Bytes>) -> SharedBudget {
         let mut budget = stored
             .and_then(|stored| serde_json::from_slice(&stored).ok())
-            // There is no state, or another version has stored it. The services report again within
-            // seconds.
+            // If nothing is stored, or if another version has stored it, start over. The services report
+            // again within seconds.
             .unwrap_or_else(|| SharedBudget::new(self.per_second, self.max_in_flight));
         budget.set_limits(self.per_second, self.max_in_flight);
         budget

@@ -4,6 +4,10 @@
 //! `wait` and `notify` are two services that call each other: `wait` requests the delivery, and
 //! `notify` reports the result of each try back.
 
+mod disabled;
+
+pub(crate) use disabled::DisabledNotifier;
+
 use std::{sync::Arc, time::Duration};
 
 use job_notify::{Delivery, Notification, Notifier, receiver_name};

@@ -9,7 +9,7 @@ use job_poller::schedule::{Adaptive, History, JobObservation, Schedule};
 use job_transport::{Endpoint, transport::is_loopback};
 
 use crate::{
-    database::{Database, Transaction},
+    database::{Database, Row, Transaction},
     error::StoreError,
     row::to_json,
 };
@@ -58,7 +58,8 @@ impl LearnedSchedule {
             return Ok(());
         }
         let mut transaction = database.begin_read().await?;
-        let history = read(&mut transaction, host).await?;
+        let sql = "SELECT history FROM cce_history WHERE endpoint = $1";
+        let history = decode(transaction.row(sql, &[host.into()]).await?)?;
         let schedule = Arc::new(Adaptive::new().history(&history));
         *self.current() = Current { schedule, read_at: Some(now) };
         Ok(())
@@ -78,8 +79,7 @@ impl LearnedSchedule {
                       ON CONFLICT (endpoint) DO NOTHING";
         transaction.execute(insert, &[host.into()]).await?;
         let lock = "SELECT history FROM cce_history WHERE endpoint = $1 FOR UPDATE";
-        transaction.row(lock, &[host.into()]).await?;
-        let mut history = read(transaction, host).await?;
+        let mut history = decode(transaction.row(lock, &[host.into()]).await?)?;
         for observation in observations {
             history.record(observation.as_ref());
         }
@@ -89,10 +89,8 @@ impl LearnedSchedule {
     }
 }
 
-/// Reads a history. One that is missing or from another version counts as empty.
-async fn read(transaction: &mut Transaction, host: &String) -> Result<History, StoreError> {
-    let sql = "SELECT history FROM cce_history WHERE endpoint = $1";
-    let row = transaction.row(sql, &[host.into()]).await?;
+/// Decodes a history. One that is missing or from another version counts as empty.
+fn decode(row: Option<Row>) -> Result<History, StoreError> {
     let text = row.map(|row| row.text("history")).transpose()?.unwrap_or_default();
     Ok(serde_json::from_str(&text).unwrap_or_default())
 }

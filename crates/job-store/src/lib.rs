@@ -98,7 +98,6 @@ pub use job_poller::{
     self,
     durable::{WaitKey, WaitKeyError},
 };
-pub use receiver::Receiver;
 pub use sqlx;
 pub use status::{ActiveStatus, NotificationStatus, ResultStatus, WaitStateLabel, WaitStatus};
 pub use store::{ListQuery, Page, Store};

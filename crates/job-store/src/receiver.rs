@@ -8,8 +8,7 @@ pub(crate) const MAX_RECEIVERS: usize = 16;
 /// A receiver of the notification at the end of a wait.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Receiver {
+pub(crate) enum Receiver {
     /// An address to which the store's notifier delivers, usually the URL of a webhook.
     Webhook(String),
     /// A queue in the table `cce_outbox`, from which consumers that share the database delete the

@@ -219,6 +219,15 @@ impl WaitRow {
     }
 }
 
+/// Makes the next attempt of an active wait due as early as permitted. Returns whether there is such a
+/// wait. During an attempt, the hint is kept for the next plan.
+pub(crate) async fn hint(transaction: &mut Transaction, key: &str) -> Result<bool, StoreError> {
+    let sql = "UPDATE cce_waits SET hinted = 1, \
+               due = CASE WHEN earliest < due THEN earliest ELSE due END \
+               WHERE key = $1 AND outcome IS NULL";
+    Ok(transaction.execute(sql, &[key.into()]).await? > 0)
+}
+
 /// Reads the key of a wait from a row of any table.
 pub(crate) fn read_key(row: &Row) -> Result<WaitKey, StoreError> {
     row.text("key")?.parse().map_err(|error| StoreError::unreadable("key", error))

@@ -27,7 +27,7 @@ use crate::{
     error::StoreError,
     outbox,
     receiver::Receiver,
-    row::{Extension, WaitRow, WaitState, columns},
+    row::{Extension, WaitRow, WaitState, columns, hint},
     status::WaitStatus,
     watch::Watch,
 };
@@ -54,21 +54,22 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens a store in PostgreSQL (version 12 or later), and creates or updates its tables, whose names begin
-    /// with `cce_`.
+    /// Opens a store in PostgreSQL, and creates or updates its tables.
+    ///
+    /// The version of PostgreSQL must be 12 or later. The names of the tables begin with `cce_`.
     ///
     /// # Errors
     ///
-    /// Returns an error if the database cannot be reached, if the user may not create tables, or if
-    /// the tables are those of a later version.
+    /// Returns an error if the database cannot be reached, if tables are missing and the user may not
+    /// create them, or if the tables are those of a later version.
     #[cfg(feature = "postgres")]
     pub async fn postgres(pool: sqlx::PgPool) -> Result<Self, StoreError> {
         Self::open(Database::postgres(pool)).await
     }
 
-    /// Opens a store in SQLite, and creates or updates its tables, whose names begin with `cce_`.
+    /// Opens a store in SQLite, and creates or updates its tables.
     ///
-    /// Use the journal mode WAL and a busy timeout of some seconds.
+    /// The names of the tables begin with `cce_`. Use the journal mode WAL and a busy timeout of some seconds.
     ///
     /// # Errors
     ///
@@ -107,7 +108,7 @@ impl Store {
     /// 16, and an error if the database fails.
     pub async fn watch(&self, key: &WaitKey, watch: &Watch) -> Result<WaitStatus, StoreError> {
         for address in watch.receivers.iter().filter_map(Receiver::webhook) {
-            self.check_address(address)?;
+            self.notifier_for(address)?;
         }
         let mut transaction = self.database.begin().await?;
         let (row, now) = loop {
@@ -132,7 +133,7 @@ impl Store {
         Ok(WaitStatus::from_row(&row, now))
     }
 
-    /// Returns the status of a wait, or `None` if there is none.
+    /// Returns the status of a wait, or `None` if no wait for the job is stored.
     ///
     /// # Errors
     ///
@@ -146,7 +147,7 @@ impl Store {
     }
 
     /// Stops a wait, without a notification. The job itself continues. Returns the status, or `None`
-    /// if there is no wait.
+    /// if no wait for the job is stored.
     ///
     /// If an attempt is in flight, its result is dropped.
     ///
@@ -186,14 +187,10 @@ impl Store {
     /// Returns an error if the database fails.
     pub async fn hint(&self, key: &WaitKey) -> Result<bool, StoreError> {
         let mut transaction = self.database.begin().await?;
-        // During an attempt, the hint is kept for the next plan.
-        let sql = "UPDATE cce_waits SET hinted = 1, \
-                   due = CASE WHEN earliest < due THEN earliest ELSE due END \
-                   WHERE key = $1 AND outcome IS NULL";
-        let changed = transaction.execute(sql, &[(&key.to_string()).into()]).await?;
+        let is_active = hint(&mut transaction, &key.to_string()).await?;
         transaction.commit().await?;
         self.changed.notify_waiters();
-        Ok(changed > 0)
+        Ok(is_active)
     }
 
     /// Makes no requests for a project until [`resume`](Self::resume), for example while its
@@ -222,12 +219,12 @@ impl Store {
         Ok(())
     }
 
-    /// Checks whether this process can deliver to an address.
-    pub(crate) fn check_address(&self, address: &str) -> Result<(), NotifierError> {
-        match &self.notifier {
-            Some(notifier) => notifier.check(address),
-            None => Err(NotifierError::permanent("webhooks are not configured for this store")),
-        }
+    /// Returns the notifier, if this process can deliver to the address.
+    pub(crate) fn notifier_for(&self, address: &str) -> Result<&dyn Notifier, NotifierError> {
+        let missing = || NotifierError::permanent("webhooks are not configured for this store");
+        let notifier = self.notifier.as_deref().ok_or_else(missing)?;
+        notifier.check(address)?;
+        Ok(notifier)
     }
 
     async fn set_paused(
@@ -300,13 +297,14 @@ async fn change(
     now: Timestamp,
 ) -> Result<WaitRow, StoreError> {
     let added = row.add_receivers(&watch.receivers)?;
+    let is_in_flight = row.is_in_flight(now);
     let before = match &mut row.state {
         WaitState::Active(wait, _) => {
             if !wait.checkpoint().policy().agrees_with(&watch.policy) {
                 return Err(StoreError::Conflict);
             }
             let before = wait.checkpoint().machine().snapshot().cloned();
-            if row.lease.is_some_and(|until| until > now) {
+            if is_in_flight {
                 // The attempt in flight works on a copy. Its result is extended when it is stored.
                 let extension = Extension { policy: watch.policy, at: now };
                 row.extension = Some(match row.extension.take() {

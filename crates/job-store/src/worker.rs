@@ -5,11 +5,7 @@ mod attempt;
 mod complete;
 mod lists;
 
-use std::{
-    future::pending,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{future::pending, sync::Arc, time::Duration};
 
 use futures_core::future::BoxFuture;
 use jiff::Timestamp;
@@ -17,6 +13,7 @@ use job_poller::{observer::Observer, schedule::Schedule};
 use job_transport::{
     Client,
     clock::{Clock, TokioClock},
+    transport::display_chain,
 };
 use tokio::{sync::watch, task::JoinSet};
 
@@ -37,10 +34,6 @@ pub struct Worker {
     client: Client,
     schedule: ScheduleSource,
     observer: Option<Arc<dyn Observer>>,
-    /// When the observer received the status of the budget.
-    last_status: Arc<Mutex<Option<Duration>>>,
-    /// When this worker last searched for projects with many waits.
-    lists_added: Arc<Mutex<Option<Duration>>>,
     reads_lists: bool,
     limits: Limits,
     retention: Duration,
@@ -53,10 +46,12 @@ impl std::fmt::Debug for Worker {
     }
 }
 
-/// Where the schedule of the waits comes from.
+/// The schedule of the waits.
 #[derive(Clone)]
 enum ScheduleSource {
+    /// It was set by the caller.
     Fixed(Arc<dyn Schedule>),
+    /// It is built from the history in the database.
     Learned(Arc<LearnedSchedule>),
 }
 
@@ -92,8 +87,6 @@ impl Worker {
             client,
             schedule: ScheduleSource::Learned(learned),
             observer: None,
-            last_status: Arc::default(),
-            lists_added: Arc::default(),
             reads_lists: true,
             limits: Limits::DEFAULT,
             retention: Duration::from_secs(24 * 3600),
@@ -182,20 +175,29 @@ impl Worker {
     /// Claims waits and makes their attempts, until the worker stops.
     async fn attempts(&self, mut stopping: watch::Receiver<()>) {
         let mut attempts = JoinSet::new();
+        let mut next_status = Duration::ZERO;
         loop {
             let changed = self.store.changed.notified();
             if let Err(error) = self.refresh_schedule().await {
-                self.log_error("cannot read the history", &error);
+                log_error("cannot read the history", &error);
             }
-            let idle = match self.claim().await {
+            let now = self.clock.monotonic();
+            let observer = self.observer.as_deref().filter(|_| now >= next_status);
+            let idle = match self.claim(observer).await {
                 Ok(Claim { waits, idle }) => {
+                    if observer.is_some() {
+                        next_status = now + STATUS_INTERVAL;
+                    }
                     for wait in waits {
                         let worker = self.clone();
                         attempts.spawn(async move { worker.attempt(wait).await });
                     }
                     idle.clamp(MIN_IDLE, MAX_IDLE)
                 }
-                Err(error) => self.log_error("cannot claim a wait", &error),
+                Err(error) => {
+                    log_error("cannot claim a wait", &error);
+                    ERROR_DELAY
+                }
             };
             tokio::select! {
                 biased;
@@ -228,12 +230,12 @@ impl Worker {
                         let worker = self.clone();
                         tries.spawn(async move {
                             if let Err(error) = worker.store.deliver(notification).await {
-                                worker.log_error("cannot record a delivery", &error);
+                                log_error("cannot record a delivery", &error);
                             }
                         });
                     }
                 }
-                Err(error) => _ = self.log_error("cannot read the outbox", &error),
+                Err(error) => log_error("cannot read the outbox", &error),
             }
             tokio::select! {
                 biased;
@@ -250,7 +252,7 @@ impl Worker {
     async fn clean_up(&self) {
         loop {
             if let Err(error) = self.store.delete_finished(self.retention).await {
-                self.log_error("cannot delete finished waits", &error);
+                log_error("cannot delete finished waits", &error);
             }
             self.clock.sleep(CLEANUP_INTERVAL).await;
         }
@@ -266,31 +268,18 @@ impl Worker {
         }
     }
 
-    /// Returns whether `interval` has passed since the last time, and then begins the next one.
-    fn is_due(&self, last: &Mutex<Option<Duration>>, interval: Duration) -> bool {
-        let now = self.clock.monotonic();
-        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = last.is_none_or(|at| now.saturating_sub(at) >= interval);
-        if is_due {
-            *last = Some(now);
-        }
-        is_due
-    }
-
     fn schedule_now(&self) -> Arc<dyn Schedule> {
         match &self.schedule {
             ScheduleSource::Fixed(schedule) => schedule.clone(),
             ScheduleSource::Learned(learned) => learned.schedule(),
         }
     }
+}
 
-    /// Logs an error, and returns the delay after it.
-    #[expect(clippy::unused_self, reason = "the errors of one worker belong to it")]
-    fn log_error(&self, what: &'static str, error: &StoreError) -> Duration {
-        let error = job_transport::transport::display_chain(error);
-        tracing::warn!(%error, "{what}");
-        ERROR_DELAY
-    }
+/// Logs an error of the database, which does not end the worker.
+fn log_error(what: &'static str, error: &StoreError) {
+    let error = display_chain(error);
+    tracing::warn!(%error, "{what}");
 }
 
 /// Returns the time from `now` until `at`, or zero.
@@ -307,16 +296,16 @@ impl Worker {
         self
     }
 
-    /// Reads a list, as it is done every second.
+    /// Reads a list if one is due, as `run` does every second.
     pub(crate) async fn read_list(&self) {
-        self.read_due_list().await.unwrap();
+        self.read_due_list(true).await.unwrap();
     }
 
     /// Makes the attempts that are due now, one after the other, and delivers the notifications.
     /// Returns how long nothing else is due.
     pub(crate) async fn run_once(&self) -> Duration {
         self.refresh_schedule().await.unwrap();
-        let Claim { waits, idle } = self.claim().await.unwrap();
+        let Claim { waits, idle } = self.claim(self.observer.as_deref()).await.unwrap();
         let idle = if waits.is_empty() { idle } else { Duration::ZERO };
         for wait in waits {
             self.attempt(wait).await;

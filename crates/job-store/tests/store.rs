@@ -9,14 +9,21 @@ mod postgres;
 use std::{
     collections::HashSet,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
+use futures_core::future::BoxFuture;
 use job_notify::{Notification, Notifier, NotifierError};
-use job_poller::schedule::Fixed;
+use job_poller::{
+    observer::{AttemptFinished, Observer},
+    schedule::Fixed,
+};
 use job_sim::{Plan, Sim, SimTransport, TimeSource};
-use job_store::{ListQuery, Store, StoreError, WaitKey, Watch, Worker};
+use job_store::{ListQuery, Store, StoreError, WaitKey, WaitStateLabel, Watch, Worker};
 use job_transport::{
     clock::{Clock, TokioClock},
     transport::{Transport, TransportError},
@@ -26,6 +33,7 @@ use sqlx::{
     PgPool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions},
 };
+use tokio::{sync::watch, task::JoinSet};
 
 /// The simulated cloud with a latency, which counts requests.
 #[derive(Clone)]
@@ -65,8 +73,7 @@ impl Transport for Cloud {
     fn send(
         &self,
         request: http::Request<bytes::Bytes>,
-    ) -> futures_core::future::BoxFuture<'_, Result<http::Response<bytes::Bytes>, TransportError>>
-    {
+    ) -> BoxFuture<'_, Result<http::Response<bytes::Bytes>, TransportError>> {
         Box::pin(async move {
             {
                 let mut requests = self.requests.lock().unwrap();
@@ -92,9 +99,19 @@ impl Notifier for Receiver {
         &'a self,
         _: &'a str,
         notification: &'a Notification,
-    ) -> futures_core::future::BoxFuture<'a, Result<(), NotifierError>> {
+    ) -> BoxFuture<'a, Result<(), NotifierError>> {
         self.0.lock().unwrap().push(notification.id().to_owned());
         Box::pin(async { Ok(()) })
+    }
+}
+
+/// Counts attempts.
+#[derive(Clone, Default)]
+struct Attempts(Arc<AtomicUsize>);
+
+impl Observer for Attempts {
+    fn attempt_finished(&self, _: &AttemptFinished) {
+        self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -116,16 +133,19 @@ async fn sqlite(name: &str) -> Store {
 async fn check(stores: &[Store]) {
     let (cloud, receiver) = (Cloud::new(), Receiver::default());
     let keys = cloud.add(200);
-    let watch = Watch::new().notify("https://hooks.example/a");
+    let request = Watch::new().notify("https://hooks.example/a");
     let stores: Vec<Store> =
         stores.iter().map(|store| store.clone().notifier(receiver.clone())).collect();
     for (key, store) in keys.iter().zip(stores.iter().cycle()) {
-        store.watch(key, &watch).await.unwrap();
+        store.watch(key, &request).await.unwrap();
     }
-    let (stop, stopped) = tokio::sync::watch::channel(false);
-    let mut workers = tokio::task::JoinSet::new();
+    let (stop, stopped) = watch::channel(false);
+    let (mut workers, mut all_attempts) = (JoinSet::new(), Vec::new());
     for store in &stores {
+        let attempts = Attempts::default();
         let worker = cloud.worker(store).requests_per_second(100.0).max_in_flight(8);
+        let worker = worker.observer(attempts.clone());
+        all_attempts.push(attempts);
         let mut stopped = stopped.clone();
         workers.spawn(worker.run(async move { _ = stopped.wait_for(|stop| *stop).await }));
     }
@@ -158,6 +178,10 @@ async fn check(stores: &[Store]) {
     let span = (requests[requests.len() - 1] - requests[0]).as_secs_f64();
     let rate = (requests.len() - 1) as f64 / span;
     assert!(rate <= 101.0, "{rate} requests per second");
+    let attempts: Vec<usize> =
+        all_attempts.iter().map(|one| one.0.load(Ordering::Relaxed)).collect();
+    assert_eq!(attempts.iter().sum::<usize>(), requests.len());
+    assert!(attempts.iter().all(|one| *one >= 10), "each worker makes attempts: {attempts:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -166,25 +190,58 @@ async fn waits_in_sqlite_finish_within_the_budget() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn waits_in_postgres_are_shared_by_workers_and_survive_migrations() {
+async fn waits_in_postgres_are_shared_by_workers() {
     let Some(postgres) = Postgres::start("store") else { return };
     let mut stores = Vec::new();
     for _ in 0..4 {
-        // Each opens the store, which applies the migrations once.
+        // Each opens the store, and only the first one creates the tables.
         stores.push(Store::postgres(postgres.pool(4).await).await.unwrap());
     }
     check(&stores).await;
     // Many callers start the same wait.
     let key: WaitKey = "p:started-by-many".parse().unwrap();
-    let mut calls = tokio::task::JoinSet::new();
+    let mut calls = JoinSet::new();
     for number in 0..40 {
         let (store, key) = (stores[number % 4].clone(), key.clone());
         calls.spawn(async move { store.watch(&key, &Watch::new()).await.unwrap().number });
     }
     let numbers: HashSet<i64> = calls.join_all().await.into_iter().collect();
     assert_eq!(numbers.len(), 1, "{numbers:?}");
+}
+
+#[tokio::test]
+async fn a_wait_that_is_started_while_its_project_is_paused_is_paused() {
+    let Some(postgres) = Postgres::start("paused") else { return };
+    let pool = postgres.pool(4).await;
+    let store = Store::postgres(pool.clone()).await.unwrap();
+    // `Store::pause` in another process, which has not committed yet.
+    let mut pause = pool.begin().await.unwrap();
+    for statement in [
+        "SELECT pg_advisory_xact_lock(364017284, hashtext('p'))",
+        "INSERT INTO cce_paused_projects (project) VALUES ('p')",
+    ] {
+        sqlx::query(statement).execute(&mut *pause).await.unwrap();
+    }
+    let key: WaitKey = "p:a".parse().unwrap();
+    let started = tokio::spawn({
+        let (store, key) = (store.clone(), key.clone());
+        async move { store.watch(&key, &Watch::new()).await.unwrap().state }
+    });
+    // Without a lock, the call ends now. With one, it waits for the commit.
+    let waits = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+    while !started.is_finished() && sqlx::query(waits).fetch_all(&pool).await.unwrap().is_empty() {}
+    pause.commit().await.unwrap();
+    assert_eq!(started.await.unwrap(), WaitStateLabel::Paused);
+    store.resume(&key.project).await.unwrap();
+    let status = store.get(&key).await.unwrap().unwrap();
+    assert_eq!(status.state, WaitStateLabel::Waiting);
+}
+
+#[tokio::test]
+async fn a_store_is_opened_without_the_right_to_create_tables_but_not_with_newer_tables() {
+    let Some(postgres) = Postgres::start("tables") else { return };
     let pool = postgres.pool(1).await;
-    // A user who may not create tables.
+    Store::postgres(pool.clone()).await.unwrap();
     for statement in [
         "CREATE ROLE worker LOGIN",
         "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO worker",
@@ -193,8 +250,9 @@ async fn waits_in_postgres_are_shared_by_workers_and_survive_migrations() {
     }
     let limited = PgPool::connect_with(postgres.options().username("worker")).await.unwrap();
     let store = Store::postgres(limited).await.unwrap();
+    let key: WaitKey = "p:a".parse().unwrap();
+    store.watch(&key, &Watch::new()).await.unwrap();
     assert!(store.hint(&key).await.unwrap());
-    // A later version has changed the tables.
     sqlx::query("INSERT INTO cce_schema (version) VALUES (99)").execute(&pool).await.unwrap();
     let error = Store::postgres(pool).await.unwrap_err();
     assert!(matches!(error, StoreError::NewerSchema { found: 99, .. }), "{error:?}");

@@ -25,7 +25,7 @@ const ORDER: &[(&str, &str)] = &[
         "job-poller",
         "reply_script schedule machine source testing budget observer report durable wait fleet",
     ),
-    ("job-notify", "notification notifier disabled delivery receiver webhook"),
+    ("job-notify", "notification notifier delivery receiver webhook"),
     ("job-sim", "plan faults reply auth identity service serve conformance"),
     ("job-store", "receiver error watch database budget row history outbox status store worker"),
     (

@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use job_model::JobId;
@@ -21,6 +21,7 @@ use job_transport::{
     clock::{Clock, TokioClock},
     transport::Transport,
 };
+use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::http_server;
@@ -177,4 +178,14 @@ impl Drop for InFlight<'_> {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns a reply of the gateway that throttles without the header `Retry-After`.
+pub(crate) fn without_retry_after() -> anyhow::Result<Fault> {
+    let body = json!({"error_code": "APIGW.0308", "error_msg": "The throttling threshold has been reached"});
+    let reply = Response::builder()
+        .status(StatusCode::TOO_MANY_REQUESTS)
+        .header(CONTENT_TYPE, "application/json")
+        .body(Bytes::from(body.to_string()))?;
+    Ok(Fault::Reply(reply))
 }

@@ -382,7 +382,7 @@ impl WaitPolicy {
 
     /// Returns the maximum time of one attempt.
     #[must_use]
-    pub const fn longest_attempt(&self) -> Duration {
+    pub const fn max_attempt_time(&self) -> Duration {
         self.attempt_timeout
     }
 

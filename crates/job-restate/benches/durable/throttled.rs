@@ -2,14 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http::{Response, StatusCode, header::CONTENT_TYPE};
 use job_sim::{Fault, Plan, Sim, TimeSource};
 use serde_json::json;
 
 use crate::{
     bounds::Bounds,
-    cloud::Cloud,
+    cloud::{Cloud, without_retry_after},
     measurement::Measurement,
     outcomes::{check_outcomes, with_failures},
     receiver::Receiver,
@@ -81,14 +79,4 @@ pub(crate) async fn throttled_minute(
     check_outcomes(&bed, &jobs, 0, bounds).await?;
     bed.print_sizes();
     Ok(())
-}
-
-/// Returns a reply of the gateway without the header `Retry-After`.
-fn without_retry_after() -> anyhow::Result<Fault> {
-    let body = json!({"error_code": "APIGW.0308", "error_msg": "The throttling threshold has been reached"});
-    let reply = Response::builder()
-        .status(StatusCode::TOO_MANY_REQUESTS)
-        .header(CONTENT_TYPE, "application/json")
-        .body(Bytes::from(body.to_string()))?;
-    Ok(Fault::Reply(reply))
 }

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use job_notify::{DisabledNotifier, Notifier};
+use job_notify::Notifier;
 use job_poller::{
     WaitPolicy,
     schedule::{Adaptive, Schedule},
@@ -31,7 +31,7 @@ use crate::{
     budget::{JobBudget, ServiceBudget},
     engine::engine_time,
     metrics::Metrics,
-    notify::JobNotifier,
+    notify::{DisabledNotifier, JobNotifier},
     reference_clock::{ReferenceClock, TimeSource},
     wait::JobWait,
     watchdog::Watchdog,
@@ -105,7 +105,7 @@ impl Deployment {
             clock: Arc::new(TokioClock::new()),
             schedule: Arc::new(Adaptive::new()),
             policy: WaitPolicy::new(),
-            notifier: Arc::new(DisabledNotifier::new()),
+            notifier: Arc::new(DisabledNotifier),
             per_second: 50.0,
             max_in_flight: 20,
             retention: Duration::from_secs(24 * 3600),

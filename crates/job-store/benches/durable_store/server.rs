@@ -2,11 +2,11 @@
 
 use std::{fs, time::Duration};
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use job_transport::clock::{Clock, TokioClock};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::postgres::{Postgres, spawn};
+use crate::postgres::{Postgres, find_programs, spawn};
 
 /// How long the other processes of a server that was killed may take to end, and a start may fail.
 const MAX_RESTART: Duration = Duration::from_secs(30);
@@ -35,11 +35,13 @@ impl Postgres {
     pub(crate) async fn restart_after_kill(&mut self) -> anyhow::Result<()> {
         let clock = TokioClock::new();
         let began = clock.monotonic();
+        let programs = find_programs().context("PostgreSQL is installed")?;
         loop {
-            self.server = spawn(&self.programs, &self.folder, self.user);
+            let (server, ready) = spawn(&programs, &self.folder);
+            self.server = server;
             // A start fails while old processes use the shared memory.
             while self.server.try_wait()?.is_none() {
-                if self.is_ready() {
+                if ready.try_recv().is_ok() {
                     return Ok(());
                 }
                 let elapsed = clock.monotonic() - began;

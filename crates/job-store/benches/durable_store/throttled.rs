@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Response, StatusCode, header::CONTENT_TYPE};
 use job_poller::WaitPolicy;
 use job_sim::{Fault, Plan};
 use job_store::Watch;
-use serde_json::json;
 
 use crate::{
     Form,
     bounds::Bounds,
+    cloud::without_retry_after,
     measurement::Measurement,
     test_bed::{Kind, Limits, TestBed},
 };
@@ -74,14 +72,4 @@ pub(crate) async fn throttled_minute(form: Form, bounds: &mut Bounds) -> anyhow:
     let count = jobs.len() as f64;
     bounds.check("waits that are active", active, count..=count);
     Ok(())
-}
-
-/// Returns a reply of the gateway without the header `Retry-After`.
-fn without_retry_after() -> anyhow::Result<Fault> {
-    let body = json!({"error_code": "APIGW.0308", "error_msg": "The throttling threshold has been reached"});
-    let reply = Response::builder()
-        .status(StatusCode::TOO_MANY_REQUESTS)
-        .header(CONTENT_TYPE, "application/json")
-        .body(Bytes::from(body.to_string()))?;
-    Ok(Fault::Reply(reply))
 }

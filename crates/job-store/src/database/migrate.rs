@@ -42,7 +42,7 @@ impl Database {
 }
 
 impl Transaction {
-    /// Returns the number of the last migration, or 0 if there are no tables.
+    /// Returns the number of the last migration, or 0 if the tables do not exist.
     async fn version(&mut self) -> Result<i64, StoreError> {
         let exists = match &self.inner {
             #[cfg(feature = "postgres")]

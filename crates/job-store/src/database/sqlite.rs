@@ -5,9 +5,9 @@ use tokio::runtime::Handle;
 
 /// A transaction, which is rolled back if it is dropped.
 ///
-/// After some errors, such as that of a full disk, SQLite has rolled back already. A transaction of
-/// sqlx then cannot be rolled back, and its connection can never begin another one. So this one counts
-/// nothing, and finds out whether there is a transaction.
+/// After some errors, such as a full disk, SQLite has already rolled back the transaction. The
+/// transactions of sqlx do not expect that: their rollback fails, and the connection never begins
+/// another transaction. Therefore this type executes the statements itself.
 pub(super) struct SqliteTransaction(Option<PoolConnection<Sqlite>>);
 
 impl SqliteTransaction {

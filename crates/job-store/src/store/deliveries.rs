@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use job_notify::{Delivery, DeliveryState, receiver_name};
-
 use job_transport::transport::display_chain;
 
 use super::Store;
@@ -35,13 +34,15 @@ impl Store {
         let sql = concat!(
             "SELECT ",
             columns!(),
-            " FROM cce_outbox WHERE id = $1 AND state <> 'delivered' AND receiver IS NOT NULL FOR UPDATE"
+            " FROM cce_outbox WHERE id = $1 AND state <> 'delivered' AND receiver IS NOT NULL \
+             FOR UPDATE"
         );
         let Some(row) = transaction.row(sql, &[id.into()]).await? else { return Ok(false) };
         let now = transaction.now().await?;
         let seed = row.int("number")?.unsigned_abs();
         let delivery = to_json(&Delivery::new().with_seed(seed))?;
-        let sql = "UPDATE cce_outbox SET delivery = $2, state = 'pending', ended_at = NULL, next_try = $3 WHERE id = $1";
+        let sql = "UPDATE cce_outbox SET delivery = $2, state = 'pending', ended_at = NULL, \
+                   next_try = $3 WHERE id = $1";
         transaction.execute(sql, &[id.into(), (&delivery).into(), now.into()]).await?;
         transaction.commit().await?;
         self.changed.notify_waiters();
@@ -91,17 +92,11 @@ impl Store {
     pub(crate) async fn deliver(&self, due: DueNotification) -> Result<(), StoreError> {
         let DueNotification { id, address, notification, mut delivery } = due;
         let receiver = receiver_name(&address).unwrap_or_default();
-        let notifier = match (&self.notifier, self.check_address(&address)) {
-            (Some(notifier), Ok(())) => notifier,
-            (_, checked) => {
-                let error = checked.err().map(|error| error.to_string()).unwrap_or_default();
-                tracing::warn!(
-                    notification = notification.id(),
-                    receiver,
-                    error,
-                    "notification left to other workers"
-                );
-                return self.postpone_delivery(&id, &error).await;
+        let notifier = match self.notifier_for(&address) {
+            Ok(notifier) => notifier,
+            Err(error) => {
+                tracing::warn!(notification = notification.id(), receiver, %error, "notification left to other workers");
+                return self.postpone_delivery(&id, &error.to_string()).await;
             }
         };
         let result = notifier.deliver(&address, &notification).await;
@@ -113,7 +108,8 @@ impl Store {
         delivery.handle_result(result, now);
         let stored = to_json(&delivery)?;
         let sql = "UPDATE cce_outbox SET delivery = $2, state = $3, tries = tries + 1, \
-                   last_error = $4, next_try = $5, ended_at = $6, lease = NULL WHERE id = $1 AND state = 'pending'";
+                   last_error = $4, next_try = $5, ended_at = $6, lease = NULL \
+                   WHERE id = $1 AND state = 'pending'";
         let ended_at = (delivery.state() != DeliveryState::Pending).then_some(now);
         let values: [Value<'_>; 6] = [
             (&id).into(),

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use job_poller::schedule::BudgetShare;
+use job_poller::{observer::Observer, schedule::BudgetShare};
 use job_transport::transport::display_chain;
 
-use super::{MAX_IDLE, STATUS_INTERVAL, Worker, until};
+use super::{MAX_IDLE, Worker, until};
 use crate::{
     budget::SharedBudget,
     database::Transaction,
@@ -48,13 +48,24 @@ const MAX_UNREADABLE: usize = 100;
 const UNREADABLE_DELAY: Duration = Duration::from_secs(60);
 
 impl Worker {
-    /// Claims waits, at most as many as the budget allows within [`CLAIM_AHEAD`].
-    pub(super) async fn claim(&self) -> Result<Claim, StoreError> {
-        let mut transaction = self.store.database.begin().await?;
-        let mut budget = SharedBudget::lock(&mut transaction).await?;
-        let (now, monotonic) = (transaction.now().await?, self.monotonic());
+    /// Locks the budget for a transaction. Also returns the time of the database.
+    pub(super) async fn lock_budget(
+        &self,
+        transaction: &mut Transaction,
+    ) -> Result<(SharedBudget, Timestamp), StoreError> {
+        let mut budget = SharedBudget::lock(transaction).await?;
+        let now = transaction.now().await?;
         budget.set_limits(self.limits);
         budget.advance_to(now);
+        Ok((budget, now))
+    }
+
+    /// Claims waits, at most as many as the budget allows within [`CLAIM_AHEAD`]. Reports the budget to
+    /// `observer`.
+    pub(super) async fn claim(&self, observer: Option<&dyn Observer>) -> Result<Claim, StoreError> {
+        let mut transaction = self.store.database.begin().await?;
+        let (mut budget, now) = self.lock_budget(&mut transaction).await?;
+        let monotonic = self.monotonic();
         let in_flight = count(&mut transaction, IN_FLIGHT, now).await?;
         let free = budget.max_in_flight().saturating_sub(in_flight);
         // If too many requests are in flight, look again soon: another worker may end one.
@@ -79,19 +90,19 @@ impl Worker {
             let pause = until(at, now);
             claim.waits.push(ClaimedWait { row, share, claimed_at: now, monotonic, pause });
         }
-        let status = match &self.observer {
-            Some(_) if self.is_due(&self.last_status, STATUS_INTERVAL) => {
+        let status = match observer {
+            Some(_) => {
                 let queued = count(&mut transaction, QUEUED, now).await?;
                 Some(budget.status(queued, in_flight + claim.waits.len()))
             }
-            _ => None,
+            None => None,
         };
         // A claim that takes nothing writes nothing.
         if !claim.waits.is_empty() {
             budget.save(&mut transaction).await?;
         }
         transaction.commit().await?;
-        if let (Some(observer), Some(status)) = (&self.observer, status) {
+        if let (Some(observer), Some(status)) = (observer, status) {
             observer.budget_changed(&status);
         }
         Ok(claim)
@@ -185,7 +196,7 @@ async fn lease(
     at: Timestamp,
 ) -> Result<WaitRow, StoreError> {
     let timeout = match &row.state {
-        WaitState::Active(wait, _) => wait.checkpoint().policy().longest_attempt(),
+        WaitState::Active(wait, _) => wait.checkpoint().policy().max_attempt_time(),
         WaitState::Finished(..) => Duration::ZERO,
     };
     let until = at.saturating_add(timeout.saturating_add(LEASE_MARGIN)).unwrap_or(Timestamp::MAX);

@@ -16,6 +16,7 @@ use super::{
     ERROR_DELAY, ScheduleSource, Worker,
     attempt::{Attempt, Next},
     claim::ClaimedWait,
+    log_error,
 };
 use crate::{
     budget::SharedBudget,
@@ -34,14 +35,14 @@ impl Worker {
             match self.store_result(&claimed, &attempt).await {
                 Ok(()) => break,
                 Err(error) => {
-                    let delay = self.log_error("cannot store the result of an attempt", &error);
+                    log_error("cannot store the result of an attempt", &error);
                     let elapsed = self.monotonic().saturating_sub(claimed.monotonic) + ERROR_DELAY;
                     let left: Duration =
                         lease.duration_since(claimed.claimed_at).try_into().unwrap_or_default();
                     if elapsed >= left {
                         break;
                     }
-                    self.clock.sleep(delay).await;
+                    self.clock.sleep(ERROR_DELAY).await;
                 }
             }
         }

@@ -16,9 +16,9 @@ use job_transport::{FetchError, Fetched, ListReading, Unchanged, clock::Clock as
 use super::{
     MAX_IDLE, Worker,
     claim::{IN_FLIGHT, count},
-    until,
+    log_error, until,
 };
-use crate::{budget::SharedBudget, database::Transaction, error::StoreError};
+use crate::{budget::SharedBudget, database::Transaction, error::StoreError, row::hint};
 
 /// A list that this worker may read.
 pub(super) struct DueList {
@@ -32,6 +32,9 @@ pub(super) struct DueList {
 
 /// The minimum number of active waits of a project whose list is read.
 const MIN_WAITS: i64 = 10;
+
+/// The time between two searches for projects with many waits, in seconds.
+const SEARCH_INTERVAL_SECS: u64 = 10;
 
 /// The shortest time between two readings of a list.
 const MIN_INTERVAL: Duration = Duration::from_secs(5);
@@ -51,23 +54,25 @@ const MAX_LIST_BYTES: usize = 4 << 20;
 /// How long a list is not read after an error. Each further error in a row doubles the time.
 const MIN_SUSPENSION: Duration = Duration::from_secs(60);
 
-/// The maximum of this time.
+/// The longest time for which a list is not read.
 const MAX_SUSPENSION: Duration = Duration::from_secs(3600);
 
 impl Worker {
     /// Reads the lists that are due. Never returns.
     pub(super) async fn read_lists(&self) {
-        loop {
-            if let Err(error) = self.read_due_list().await {
-                self.log_error("cannot read a list of jobs", &error);
+        for second in 0_u64.. {
+            let is_search = second.is_multiple_of(SEARCH_INTERVAL_SECS);
+            if let Err(error) = self.read_due_list(is_search).await {
+                log_error("cannot read a list of jobs", &error);
             }
             self.clock.sleep(MAX_IDLE).await;
         }
     }
 
-    /// Reads one list, if one is due and the budget permits it.
-    pub(super) async fn read_due_list(&self) -> Result<(), StoreError> {
-        let Some(due) = self.claim_list().await? else { return Ok(()) };
+    /// Reads one list, if one is due and the budget permits it. If `is_search`, first adds the lists of
+    /// projects that have many waits by now.
+    pub(super) async fn read_due_list(&self, is_search: bool) -> Result<(), StoreError> {
+        let Some(due) = self.claim_list(is_search).await? else { return Ok(()) };
         self.clock.sleep(due.pause).await;
         let client = self.client.clone().project(due.project.clone()).attempt_timeout(LIST_TIMEOUT);
         let began = self.monotonic();
@@ -78,14 +83,12 @@ impl Worker {
         let mut transaction = self.store.database.begin().await?;
         match &result {
             Ok(reading) if reading.body_len <= MAX_LIST_BYTES => {
-                hint(&mut transaction, &due.project, reading).await?;
-                let sql = "UPDATE cce_lists SET suspensions = 0 WHERE project = $1";
+                hint_ended_jobs(&mut transaction, &due.project, reading).await?;
+                let sql = "UPDATE cce_lists SET lease = NULL, suspensions = 0 WHERE project = $1";
                 transaction.execute(sql, &[due.project.as_str().into()]).await?;
             }
             _ => suspend(&mut transaction, &due.project, now, &result).await?,
         }
-        let sql = "UPDATE cce_lists SET lease = NULL WHERE project = $1";
-        transaction.execute(sql, &[due.project.as_str().into()]).await?;
         let mut budget = SharedBudget::lock(&mut transaction).await?;
         budget.record(now, &stats);
         budget.save(&mut transaction).await?;
@@ -95,12 +98,10 @@ impl Worker {
     }
 
     /// Claims a list, with a slot for its request.
-    async fn claim_list(&self) -> Result<Option<DueList>, StoreError> {
+    async fn claim_list(&self, is_search: bool) -> Result<Option<DueList>, StoreError> {
         let mut transaction = self.store.database.begin().await?;
-        let mut budget = SharedBudget::lock(&mut transaction).await?;
-        let (now, monotonic) = (transaction.now().await?, self.monotonic());
-        budget.set_limits(self.limits);
-        budget.advance_to(now);
+        let (mut budget, now) = self.lock_budget(&mut transaction).await?;
+        let monotonic = self.monotonic();
         let in_flight = count(&mut transaction, IN_FLIGHT, now).await?;
         if !budget.may_advance() || in_flight >= budget.max_in_flight() {
             return Ok(None);
@@ -110,7 +111,11 @@ impl Worker {
         if until(slot, now) > MAX_IDLE {
             return Ok(None);
         }
-        let lists = self.add_lists(&mut transaction, now).await?;
+        if is_search {
+            add_lists(&mut transaction, now).await?;
+        }
+        let row = transaction.row("SELECT count(*) AS lists FROM cce_lists", &[]).await?;
+        let lists = row.map_or(Ok(0), |row| row.int("lists"))?;
         let sql = "SELECT project FROM cce_lists WHERE due <= $1 AND (lease IS NULL OR lease <= $1) \
                    AND EXISTS (SELECT 1 FROM cce_waits WHERE cce_waits.project = cce_lists.project \
                    AND outcome IS NULL AND paused = 0) \
@@ -133,30 +138,18 @@ impl Worker {
         transaction.commit().await?;
         Ok(Some(DueList { project, claimed_at: now, monotonic, pause: until(slot, now) }))
     }
-
-    /// Adds the lists of projects that have many waits by now, every ten seconds. Returns the number of
-    /// lists.
-    async fn add_lists(
-        &self,
-        transaction: &mut Transaction,
-        now: Timestamp,
-    ) -> Result<i64, StoreError> {
-        if self.is_due(&self.lists_added, LISTS_INTERVAL) {
-            let sql = "INSERT INTO cce_lists (project, due) SELECT project, $1 FROM cce_waits \
-                       WHERE outcome IS NULL AND paused = 0 GROUP BY project \
-                       HAVING count(*) >= $2 ON CONFLICT (project) DO NOTHING";
-            transaction.execute(sql, &[now.into(), MIN_WAITS.into()]).await?;
-        }
-        let row = transaction.row("SELECT count(*) AS lists FROM cce_lists", &[]).await?;
-        row.map_or(Ok(0), |row| row.int("lists"))
-    }
 }
 
-/// The time between two searches for projects with many waits.
-const LISTS_INTERVAL: Duration = Duration::from_secs(10);
+/// Adds the lists of projects that have many waits.
+async fn add_lists(transaction: &mut Transaction, now: Timestamp) -> Result<(), StoreError> {
+    let sql = "INSERT INTO cce_lists (project, due) SELECT project, $1 FROM cce_waits \
+               WHERE outcome IS NULL AND paused = 0 GROUP BY project \
+               HAVING count(*) >= $2 ON CONFLICT (project) DO NOTHING";
+    transaction.execute(sql, &[now.into(), MIN_WAITS.into()]).await.map(drop)
+}
 
 /// Makes the attempts due whose jobs have ended as the list shows, each once.
-async fn hint(
+async fn hint_ended_jobs(
     transaction: &mut Transaction,
     project: &ProjectId,
     reading: &ListReading,
@@ -173,9 +166,9 @@ async fn hint(
         let job = key.split_once(':').map_or("", |(_, job)| job);
         let Some(end) = ended.get(job) else { continue };
         if row.opt_text("listed_end")?.as_ref() != Some(end) {
-            let sql = "UPDATE cce_waits SET listed_end = $2, hinted = 1, \
-                       due = CASE WHEN earliest < due THEN earliest ELSE due END WHERE key = $1";
+            let sql = "UPDATE cce_waits SET listed_end = $2 WHERE key = $1";
             transaction.execute(sql, &[(&key).into(), end.into()]).await?;
+            hint(transaction, &key).await?;
         }
     }
     Ok(())
@@ -203,7 +196,8 @@ async fn suspend(
     let doublings = u32::try_from(suspensions).unwrap_or_default().min(6);
     let length = MIN_SUSPENSION.saturating_mul(1 << doublings).min(MAX_SUSPENSION);
     let due = now.saturating_add(length).unwrap_or(now);
-    let sql = "UPDATE cce_lists SET due = $2, suspensions = suspensions + 1 WHERE project = $1";
+    let sql = "UPDATE cce_lists SET due = $2, lease = NULL, suspensions = suspensions + 1 \
+               WHERE project = $1";
     transaction.execute(sql, &[project.into(), due.into()]).await?;
     let seconds = length.as_secs();
     match result {

@@ -1,20 +1,22 @@
 //! Tests waits from their start to their notification, on SQLite in memory and a clock that the test
 //! sets.
 
-use job_notify::{Notification, Notifier, NotifierError};
+mod budget;
+mod deliveries;
+mod machine;
+
+use std::sync::Mutex;
+
 use job_poller::{
     WaitPolicy,
-    machine::{Action, Input, Machine},
     observer::{AttemptFinished, BudgetStatus, WaitFinished, WaitStarted},
-    schedule::{Adaptive, History},
+    schedule::History,
 };
-use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::{
     Store, StoreError, WaitStateLabel, WaitStatus, Watch,
-    row::{WaitRow, WaitState},
-    testing::{Cloud, FAILED, RUNNING, Reply, SUCCESS, TestBed, TestClock, key},
+    testing::{FAILED, RUNNING, Reply, SUCCESS, TestBed, key},
 };
 
 async fn status(store: &Store, job: &str) -> WaitStatus {
@@ -73,7 +75,7 @@ async fn each_wait_has_its_outcome_and_one_notification() {
 async fn an_attempt_whose_worker_died_is_repeated_after_its_lease() {
     let bed = TestBed::new(&[SUCCESS]).await;
     bed.store.watch(&key("a"), &Watch::new()).await.unwrap();
-    let lost = bed.worker.claim().await.unwrap();
+    let lost = bed.worker.claim(None).await.unwrap();
     assert_eq!(lost.waits.len(), 1);
     // The attempt timeout and the margin of the lease: 60 s.
     for (second, is_finished) in [(59, false), (62, true)] {
@@ -95,7 +97,7 @@ async fn changes_during_an_attempt_are_kept() {
     };
     let bed = TestBed::new(&[RUNNING]).await;
     bed.store.watch(&key("a"), &minutes(10)).await.unwrap();
-    let claim = bed.worker.claim().await.unwrap();
+    let claim = bed.worker.claim(None).await.unwrap();
     let extended = bed.store.watch(&key("a"), &minutes(30).notify("https://a.example")).await;
     assert!(extended.unwrap().active.unwrap().is_in_flight);
     assert!(bed.store.hint(&key("a")).await.unwrap());
@@ -111,7 +113,7 @@ async fn changes_during_an_attempt_are_kept() {
     bed.run_until(1_780).await;
     bed.cloud.set(&[Reply::Lost]);
     bed.clock.advance(Duration::from_secs(25));
-    let claim = bed.worker.claim().await.unwrap();
+    let claim = bed.worker.claim(None).await.unwrap();
     bed.store.watch(&key("a"), &minutes(60)).await.unwrap();
     for wait in claim.waits {
         bed.worker.attempt(wait).await;
@@ -128,7 +130,7 @@ async fn a_goal_that_is_requested_during_the_last_attempt_is_waited_for() {
     let job = r#"{"spec": {"type": "DeleteNode"}, "status": {"phase": "Success"}}"#;
     let bed = TestBed::new(&[Reply::Body(job)]).await;
     bed.store.watch(&key("a"), &Watch::new()).await.unwrap();
-    let claim = bed.worker.claim().await.unwrap();
+    let claim = bed.worker.claim(None).await.unwrap();
     let until_gone = Watch::new().policy(WaitPolicy::new().until_gone());
     // A repeated request changes nothing, and a goal that contradicts the first one is refused.
     for watch in [&until_gone, &Watch::new()] {
@@ -150,7 +152,8 @@ async fn a_canceled_wait_ends_at_once_without_a_notification() {
     for is_in_flight in [false, true] {
         let bed = TestBed::new(&[SUCCESS]).await;
         bed.store.watch(&key("a"), &Watch::new().notify("https://a.example")).await.unwrap();
-        let waits = if is_in_flight { bed.worker.claim().await.unwrap().waits } else { Vec::new() };
+        let waits =
+            if is_in_flight { bed.worker.claim(None).await.unwrap().waits } else { Vec::new() };
         let status = bed.store.cancel(&key("a")).await.unwrap().unwrap();
         assert_eq!(status.result.unwrap().outcome, "stopped");
         for wait in waits {
@@ -207,28 +210,6 @@ async fn a_paused_project_makes_no_requests() {
 }
 
 #[tokio::test]
-async fn a_delivery_is_retried_and_can_be_repeated_by_hand() {
-    let bed = TestBed::new(&[SUCCESS]).await;
-    *bed.receivers.error.lock().unwrap() = Some(NotifierError::permanent("a.example answered 410"));
-    bed.store.watch(&key("a"), &Watch::new().notify("https://a.example/x?secret")).await.unwrap();
-    bed.run_until(10).await;
-    let undelivered = bed.store.undelivered().await.unwrap();
-    let [failed] = &undelivered[..] else { panic!("{undelivered:?}") };
-    assert_eq!((failed.state.as_str(), failed.tries), ("failed", 1));
-    assert_eq!(failed.last_error.as_deref(), Some("a.example answered 410"));
-    assert_eq!(failed.receiver.as_deref(), Some("a.example/x"));
-    *bed.receivers.error.lock().unwrap() = Some(NotifierError::transient("a.example is busy"));
-    assert!(bed.store.retry(&failed.id).await.unwrap());
-    bed.run_until(20).await;
-    let tries = bed.store.undelivered().await.unwrap()[0].tries;
-    assert!((4..=7).contains(&tries), "{tries}");
-    *bed.receivers.error.lock().unwrap() = None;
-    bed.run_until(60).await;
-    assert_eq!(bed.receivers.delivered.lock().unwrap().len(), 1);
-    assert!(!bed.store.retry(&failed.id).await.unwrap(), "it is delivered");
-}
-
-#[tokio::test]
 async fn waits_go_on_after_the_database_was_full() {
     let bed = TestBed::new(&[RUNNING]).await;
     let watch = Watch::new().notify("https://a.example");
@@ -248,11 +229,11 @@ async fn waits_go_on_after_the_database_was_full() {
             break error;
         }
     };
-    let message = job_transport::transport::display_chain(&error).to_string();
+    let message = display_chain(&error).to_string();
     assert!(message.contains("database or disk is full"), "{message}");
     for _ in 0..20 {
         // Some of these calls fail.
-        let _ = bed.worker.claim().await;
+        let _ = bed.worker.claim(None).await;
         bed.clock.advance(Duration::from_secs(1));
     }
     let mut transaction = bed.store.database.begin_read().await.unwrap();
@@ -264,171 +245,6 @@ async fn waits_go_on_after_the_database_was_full() {
         assert_eq!(outcome(&bed.store, &job).await.as_deref(), Some("succeeded"), "{job}");
     }
     assert_eq!(bed.receivers.delivered.lock().unwrap().len(), number);
-}
-
-/// A worker without a notifier, or whose notifier does not accept the receiver.
-#[tokio::test]
-async fn a_webhook_is_left_to_the_workers_that_may_deliver_it() {
-    for notifier in [None, Some(OtherReceivers)] {
-        let bed = TestBed::new(&[SUCCESS]).await;
-        bed.store.watch(&key("a"), &Watch::new().notify("https://a.example")).await.unwrap();
-        let store = Store { notifier: None, ..bed.store.clone() };
-        let error = store.watch(&key("b"), &Watch::new().notify("https://a.example")).await;
-        assert!(matches!(error, Err(StoreError::Receiver(_))), "{error:?}");
-        let store = match notifier {
-            Some(notifier) => store.notifier(notifier),
-            None => store,
-        };
-        let worker = Worker::new(store, bed.cloud.client()).with_clock(bed.clock.clone());
-        worker.run_once().await;
-        worker.run_once().await;
-        let [pending] = &bed.store.notifications(&key("a")).await.unwrap()[..] else { panic!() };
-        assert_eq!((pending.state.as_str(), pending.tries), ("pending", 0));
-        bed.run_until(70).await;
-        assert_eq!(bed.receivers.delivered.lock().unwrap().len(), 1);
-    }
-}
-
-/// Accepts no receiver.
-struct OtherReceivers;
-
-impl Notifier for OtherReceivers {
-    fn deliver<'a>(
-        &'a self,
-        _: &'a str,
-        _: &'a Notification,
-    ) -> BoxFuture<'a, Result<(), NotifierError>> {
-        Box::pin(async { Err(NotifierError::permanent("it is not in the allow-list")) })
-    }
-
-    fn check(&self, _: &str) -> Result<(), NotifierError> {
-        Err(NotifierError::permanent("it is not in the allow-list"))
-    }
-}
-
-#[tokio::test]
-async fn finished_waits_are_deleted_after_their_retention() {
-    let bed = TestBed::new(&[SUCCESS]).await;
-    for job in ["plain", "queued"] {
-        let watch = if job == "queued" { Watch::new().enqueue("q") } else { Watch::new() };
-        bed.store.watch(&key(job), &watch).await.unwrap();
-    }
-    bed.run_until(100).await;
-    let hour = Duration::from_secs(3600);
-    bed.store.delete_finished(hour).await.unwrap();
-    assert!(bed.store.get(&key("plain")).await.unwrap().is_some());
-    bed.clock.advance(2 * hour);
-    bed.store.delete_finished(hour).await.unwrap();
-    assert!(bed.store.get(&key("plain")).await.unwrap().is_none());
-    assert!(bed.store.get(&key("queued")).await.unwrap().is_some(), "nobody has read the queue");
-}
-
-/// 60 waits at 2 requests a second: each is read in turn, and no request stays unused.
-#[tokio::test]
-async fn the_budget_is_shared_fairly_and_used_up() {
-    let mut bed = TestBed::new(&[RUNNING]).await;
-    bed.worker = bed.worker.requests_per_second(2.0);
-    for number in 0..60 {
-        bed.store.watch(&key(&format!("j{number}")), &Watch::new()).await.unwrap();
-    }
-    bed.run_until(600).await;
-    let requests = bed.cloud.requests();
-    for start in (60..590).step_by(10) {
-        let window = Duration::from_secs(start)..Duration::from_secs(start + 10);
-        let sent = requests.iter().filter(|at| window.contains(*at)).count();
-        assert!((19..=21).contains(&sent), "{sent} from {start} s on");
-    }
-    let mut query = crate::ListQuery::new().limit(7);
-    let mut attempts = Vec::new();
-    loop {
-        let page = bed.store.list(&query).await.unwrap();
-        attempts.extend(page.waits.iter().map(|wait| wait.active.as_ref().unwrap().attempts));
-        let Some(next) = page.next else { break };
-        query = query.after(next);
-    }
-    assert_eq!(attempts.len(), 60);
-    let (least, most) = (attempts.iter().min().unwrap(), attempts.iter().max().unwrap());
-    assert!(*least >= 18 && *most <= 22, "{least} {most}");
-}
-
-#[tokio::test]
-async fn a_failed_notification_is_kept_after_its_last_try() {
-    let bed = TestBed::new(&[SUCCESS]).await;
-    let hour = Duration::from_secs(3600);
-    bed.store.watch(&key("a"), &Watch::new().notify("https://a.example")).await.unwrap();
-    for wait in bed.worker.claim().await.unwrap().waits {
-        bed.worker.attempt(wait).await;
-    }
-    // The last try is long after the end of the wait.
-    bed.clock.advance(5 * hour);
-    *bed.receivers.error.lock().unwrap() = Some(NotifierError::permanent("410"));
-    bed.worker.run_once().await;
-    for (age, kept) in [(Duration::ZERO, 1), (hour / 2, 1), (hour, 0)] {
-        bed.clock.advance(age);
-        bed.store.delete_finished(hour).await.unwrap();
-        assert_eq!(bed.store.undelivered().await.unwrap().len(), kept, "{age:?}");
-    }
-}
-
-/// A gateway states a limit of 200 requests in five minutes, so 180 are sent. They are spread.
-#[tokio::test]
-async fn early_attempts_do_not_use_up_a_stated_quota() {
-    let bed = TestBed::new(&[Reply::Quota, RUNNING]).await;
-    for number in 0..60 {
-        bed.store.watch(&key(&format!("j{number}")), &Watch::new()).await.unwrap();
-    }
-    bed.run_until(1200).await;
-    let requests = bed.cloud.requests();
-    let count = |from: u64, to: u64| {
-        let window = Duration::from_secs(from)..Duration::from_secs(to);
-        requests.iter().filter(|at| window.contains(*at)).count()
-    };
-    for from in (300..840).step_by(60) {
-        let (minutes, window) = (count(from, from + 180), count(from, from + 300));
-        assert!(minutes >= 30, "{minutes} in three minutes from {from} s on");
-        assert!(window <= 180, "{window} in five minutes from {from} s on");
-    }
-}
-
-/// 60 jobs at one request per second, so each is read once in a minute, on average 30 s after its end.
-/// A list shows which have ended.
-#[tokio::test]
-async fn lists_show_which_jobs_to_read_next() {
-    // The status of the list, by how much the ends may be read late on average, and how often the
-    // list is read.
-    for (status, most_late, lists) in [(200, 12, 20..=45), (403, 62, 2..=4)] {
-        let mut bed = TestBed::new(&[Reply::EndsAt(300)]).await;
-        bed.cloud.set_list(status);
-        bed.worker = bed.worker.requests_per_second(1.0);
-        for number in 0..60 {
-            bed.store.watch(&key(&format!("j{number}")), &Watch::new()).await.unwrap();
-        }
-        bed.run_until(400).await;
-        let finished = bed.store.list(&crate::ListQuery::new().finished()).await.unwrap().waits;
-        let seconds = |wait: &WaitStatus| {
-            wait.result.as_ref().unwrap().finished_at.as_second() - 1_800_000_300
-        };
-        let late: Vec<i64> = finished.iter().map(seconds).collect();
-        // Every tenth job ends.
-        assert_eq!(late.len(), 6, "{status}");
-        assert!(late.iter().sum::<i64>() / 6 <= most_late, "{status}: {late:?}");
-        let sent = bed.cloud.list_requests();
-        assert!(lists.contains(&sent), "{status}: {sent} lists, {late:?}");
-    }
-}
-
-#[tokio::test]
-async fn throttling_pauses_all_waits() {
-    let bed = TestBed::new(&[Reply::Status(429, Some(60)), RUNNING]).await;
-    for number in 0..20 {
-        bed.store.watch(&key(&format!("j{number}")), &Watch::new()).await.unwrap();
-    }
-    bed.run_until(120).await;
-    let requests = bed.cloud.requests();
-    let early = requests.iter().filter(|at| **at < Duration::from_secs(60)).count();
-    // Those that were claimed before the reply.
-    assert!(early <= 4, "{early}");
-    assert!(requests.len() >= 24, "{}", requests.len());
 }
 
 #[tokio::test]
@@ -514,80 +330,4 @@ async fn an_observer_receives_each_start_attempt_and_end() {
     let [started, attempts, finished, budget] = *counter.0.lock().unwrap();
     assert_eq!((started, attempts, finished), (2, bed.cloud.requests().len(), 2));
     assert!((5..=60).contains(&budget), "{budget}");
-}
-
-/// Drives a machine without a store: what a store must do as well.
-async fn drive(
-    machine: Machine,
-    schedule: &dyn Schedule,
-    replies: &[Reply],
-) -> (Vec<Duration>, String) {
-    let clock = TestClock::default();
-    let cloud = Cloud::new(&clock, replies);
-    let client = cloud.client().project(key("a").project);
-    let (mut machine, mut input) = (machine, Input::Wake);
-    loop {
-        let action = machine.step(schedule, clock.monotonic(), input).action;
-        input = match action {
-            Action::Fetch { id, timeout, last } => {
-                client.clone().attempt_timeout(timeout).job_since(&id, last.as_ref()).await.into()
-            }
-            Action::FetchObject { id, timeout } => {
-                client.clone().attempt_timeout(timeout).object(&id).await.into()
-            }
-            Action::SleepUntil(at) => {
-                clock.advance(at.saturating_sub(clock.monotonic()));
-                Input::Wake
-            }
-            Action::Finish(result) => {
-                let result = job_poller::durable::StoredResult::new(&key("a"), &result);
-                return (cloud.requests(), result.outcome);
-            }
-        };
-    }
-}
-
-fn reply() -> impl Strategy<Value = Reply> {
-    prop_oneof![
-        6 => Just(RUNNING),
-        1 => Just(SUCCESS),
-        1 => Just(FAILED),
-        1 => Just(Reply::Body(r#"{"status": {"phase": "Success"}, "spec": {"subJobs": [{"status": {"phase": "Running"}}]}}"#)),
-        1 => Just(Reply::Body("not json")),
-        1 => Just(Reply::Body(r#"{"metadata": {"uid": "other"}, "status": {"phase": "Running"}}"#)),
-        2 => Just(Reply::Lost),
-        1 => (prop_oneof![Just(404), Just(403), Just(500), Just(503)]).prop_map(|status| Reply::Status(status, None)),
-        1 => (1_u32..100).prop_map(|seconds| Reply::Status(429, Some(seconds))),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
-
-    /// The machine is compared with a reference model in job-poller. A wait in a store must make the
-    /// same requests at the same times, and have the same outcome.
-    #[test]
-    fn a_stored_wait_does_what_a_machine_in_memory_does(replies in vec(reply(), 1..25)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let mut bed = TestBed::new(&replies).await;
-            bed.worker = bed.worker.requests_per_second(1e6).max_in_flight(1000);
-            let minutes = WaitPolicy::new().timeout(Duration::from_secs(300));
-            bed.store.watch(&key("a"), &Watch::new().policy(minutes)).await.unwrap();
-            let mut transaction = bed.store.database.begin().await.unwrap();
-            let row = WaitRow::lock(&mut transaction, &key("a")).await.unwrap().unwrap();
-            drop(transaction);
-            let WaitState::Active(wait, _) = row.state else { panic!("it is active") };
-            let machine = wait.checkpoint().machine().clone();
-            let (requests, expected) = drive(machine, &Adaptive::new(), &replies).await;
-            bed.run_until(400).await;
-            assert_eq!(outcome(&bed.store, "a").await, Some(expected));
-            let stored = bed.cloud.requests();
-            assert_eq!(stored.len(), requests.len());
-            // Times in the database are rounded up to microseconds.
-            let most = Duration::from_millis(1);
-            let is_close = |(a, b): (&Duration, &Duration)| a.abs_diff(*b) <= most;
-            assert!(stored.iter().zip(&requests).all(is_close), "{stored:?} {requests:?}");
-        });
-    }
 }

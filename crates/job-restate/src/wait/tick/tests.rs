@@ -8,7 +8,6 @@ use std::{
 };
 
 use futures_core::future::BoxFuture;
-use job_notify::DisabledNotifier;
 use job_poller::{WaitPolicy, schedule::Fixed};
 use job_sim::{ObjectPlan, Plan, Sim, SimTransport, TimeSource};
 use job_transport::{Client, clock::Clock};
@@ -17,6 +16,7 @@ use super::*;
 use crate::{
     budget::{ServiceBudget, Slot},
     metrics::Metrics,
+    notify::DisabledNotifier,
     reference_clock::ReferenceClock,
     state::Receiver,
     status::WaitStatus,
@@ -92,7 +92,7 @@ impl TestBed {
             clock: Arc::new(ReferenceClock::new(Arc::new(SleepingClock(clock.clone())))),
             schedule: Arc::new(Fixed::new(Duration::from_secs(10))),
             policy: WaitPolicy::new(),
-            notifier: Arc::new(DisabledNotifier::new()),
+            notifier: Arc::new(DisabledNotifier),
             retention: Duration::from_secs(99),
             budget: Arc::new(ServiceBudget::new(1, Arc::new(SleepingClock(clock.clone())))),
             metrics: Arc::new(Metrics::new()),

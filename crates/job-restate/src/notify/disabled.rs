@@ -1,23 +1,12 @@
-//! The notifier of a driver that has none configured.
+//! The notifier of a deployment that has none configured.
 
-use crate::{
-    notification::Notification,
-    notifier::{Notifier, NotifierError},
-};
 use futures_core::future::BoxFuture;
+use job_notify::{Notification, Notifier, NotifierError};
 
-/// Rejects every address, because no notifier is configured.
-#[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct DisabledNotifier;
+/// Rejects every address.
+pub(crate) struct DisabledNotifier;
 
 impl DisabledNotifier {
-    /// Creates the notifier.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self
-    }
-
     fn error() -> NotifierError {
         NotifierError::permanent("notifications are not configured for this service; omit `notify`")
     }
