@@ -15,14 +15,20 @@ use job_transport::{FetchError, Fetched, ListReading, Unchanged, clock::Clock as
 
 use super::{
     MAX_IDLE, Worker,
-    claim::{IN_FLIGHT, count},
+    clients::{ProjectClient, served},
     log_error, until,
 };
-use crate::{budget::SharedBudget, database::Transaction, error::StoreError, row::hint};
+use crate::{
+    budget::{IN_FLIGHT, SharedBudget},
+    database::Transaction,
+    error::StoreError,
+    row::hint,
+};
 
 /// A list that this worker may read.
 pub(super) struct DueList {
     project: ProjectId,
+    client: ProjectClient,
     claimed_at: Timestamp,
     /// The time of the claim, by the monotonic clock of this process.
     monotonic: Duration,
@@ -74,7 +80,7 @@ impl Worker {
     pub(super) async fn read_due_list(&self, is_search: bool) -> Result<(), StoreError> {
         let Some(due) = self.claim_list(is_search).await? else { return Ok(()) };
         self.clock.sleep(due.pause).await;
-        let client = self.client.clone().project(due.project.clone()).attempt_timeout(LIST_TIMEOUT);
+        let client = due.client.client.attempt_timeout(LIST_TIMEOUT);
         let began = self.monotonic();
         let result = client.jobs().await;
         let stats = stats(self.monotonic().saturating_sub(began), &result);
@@ -83,7 +89,7 @@ impl Worker {
         let mut transaction = self.store.database.begin().await?;
         match &result {
             Ok(reading) if reading.body_len <= MAX_LIST_BYTES => {
-                hint_ended_jobs(&mut transaction, &due.project, reading).await?;
+                hint_ended_jobs(&mut transaction, &due.project, reading, now).await?;
                 let sql = "UPDATE cce_lists SET lease = NULL, suspensions = 0 WHERE project = $1";
                 transaction.execute(sql, &[due.project.as_str().into()]).await?;
             }
@@ -102,7 +108,7 @@ impl Worker {
         let mut transaction = self.store.database.begin().await?;
         let (mut budget, now) = self.lock_budget(&mut transaction).await?;
         let monotonic = self.monotonic();
-        let in_flight = count(&mut transaction, IN_FLIGHT, now).await?;
+        let in_flight = transaction.count(IN_FLIGHT, now).await?;
         if !budget.may_advance() || in_flight >= budget.max_in_flight() {
             return Ok(None);
         }
@@ -116,17 +122,22 @@ impl Worker {
         }
         let row = transaction.row("SELECT count(*) AS lists FROM cce_lists", &[]).await?;
         let lists = row.map_or(Ok(0), |row| row.int("lists"))?;
-        let sql = "SELECT project FROM cce_lists WHERE due <= $1 AND (lease IS NULL OR lease <= $1) \
-                   AND EXISTS (SELECT 1 FROM cce_waits WHERE cce_waits.project = cce_lists.project \
-                   AND outcome IS NULL AND paused = 0) \
-                   ORDER BY due LIMIT 1 FOR UPDATE SKIP LOCKED";
-        let Some(row) = transaction.row(sql, &[now.into()]).await? else {
+        let sql = concat!(
+            "SELECT project FROM cce_lists WHERE due <= $1 AND (lease IS NULL OR lease <= $1) AND ",
+            served!("$2"),
+            " AND EXISTS (SELECT 1 FROM cce_waits WHERE cce_waits.project = cce_lists.project \
+             AND outcome IS NULL AND paused = 0) \
+             ORDER BY due LIMIT 1 FOR UPDATE SKIP LOCKED"
+        );
+        let projects = self.clients.filter();
+        let Some(row) = transaction.row(sql, &[now.into(), (&projects).into()]).await? else {
             transaction.commit().await?;
             return Ok(None);
         };
         let text = row.text("project")?;
-        let project =
+        let project: ProjectId =
             text.parse().map_err(|error| StoreError::unreadable("cce_lists.project", error))?;
+        let Some(client) = self.clients.of(&project) else { return Ok(None) };
         let seconds = lists as f64 / (BUDGET_PART * self.limits.per_second);
         let interval = Duration::try_from_secs_f64(seconds).unwrap_or(MAX_SUSPENSION);
         let next = now.saturating_add(interval.max(MIN_INTERVAL)).unwrap_or(now);
@@ -136,7 +147,7 @@ impl Worker {
         budget.consume(slot);
         budget.save(&mut transaction).await?;
         transaction.commit().await?;
-        Ok(Some(DueList { project, claimed_at: now, monotonic, pause: until(slot, now) }))
+        Ok(Some(DueList { project, client, claimed_at: now, monotonic, pause: until(slot, now) }))
     }
 }
 
@@ -153,6 +164,7 @@ async fn hint_ended_jobs(
     transaction: &mut Transaction,
     project: &ProjectId,
     reading: &ListReading,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     let ended: HashMap<&str, String> = reading
         .list
@@ -168,7 +180,7 @@ async fn hint_ended_jobs(
         if row.opt_text("listed_end")?.as_ref() != Some(end) {
             let sql = "UPDATE cce_waits SET listed_end = $2 WHERE key = $1";
             transaction.execute(sql, &[(&key).into(), end.into()]).await?;
-            hint(transaction, &key).await?;
+            hint(transaction, &key, now).await?;
         }
     }
     Ok(())
