@@ -138,7 +138,7 @@ impl Worker {
             let Some(row) = row else { return Ok(None) };
             match WaitRow::from_row(&row) {
                 Ok(row) => {
-                    let client = self.clients.of(&row.key.project);
+                    let client = self.clients.for_project(&row.key.project);
                     return Ok(client.map(|client| (row, client)));
                 }
                 Err(error) => postpone(transaction, &row.text("key")?, now, &error).await?,

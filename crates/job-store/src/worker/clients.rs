@@ -50,7 +50,7 @@ impl Clients {
     }
 
     /// Returns the client of a project, or `None` if the project is left to other workers.
-    pub(super) fn of(&self, project: &ProjectId) -> Option<ProjectClient> {
+    pub(super) fn for_project(&self, project: &ProjectId) -> Option<ProjectClient> {
         let ProjectClient { client, learned } = match self {
             Self::One(client) => client.clone(),
             Self::ByProject(clients) => clients.get(project)?.clone(),

@@ -137,7 +137,7 @@ impl Worker {
         let text = row.text("project")?;
         let project: ProjectId =
             text.parse().map_err(|error| StoreError::unreadable("cce_lists.project", error))?;
-        let Some(client) = self.clients.of(&project) else { return Ok(None) };
+        let Some(client) = self.clients.for_project(&project) else { return Ok(None) };
         let seconds = lists as f64 / (BUDGET_PART * self.limits.per_second);
         let interval = Duration::try_from_secs_f64(seconds).unwrap_or(MAX_SUSPENSION);
         let next = now.saturating_add(interval.max(MIN_INTERVAL)).unwrap_or(now);
