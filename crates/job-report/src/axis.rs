@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::terminal::format_duration;
+use crate::text::format_duration;
 
 /// The time range of a timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

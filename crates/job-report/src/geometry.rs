@@ -1,49 +1,29 @@
-//! Renders timelines as HTML, SVG, Mermaid or Markdown. Has what the formats share.
+//! What the formats share: the positions of bars and attempts, and the errors of attempts.
 
 use jiff::Timestamp;
 
-use super::{
+use crate::{
     axis::Axis,
-    format::ReportFormat,
-    html, markdown, mermaid, svg,
+    text::format_duration,
     timeline::{Bar, PhaseKind, Timeline, TimelineRow},
 };
-use crate::terminal::format_duration;
-
-/// Renders the timelines in a format.
-///
-/// # Errors
-///
-/// Never fails for the built-in templates.
-pub(crate) fn render(
-    timelines: &[&Timeline],
-    format: ReportFormat,
-) -> Result<String, askama::Error> {
-    match (format, timelines) {
-        (ReportFormat::Html, [timeline]) => html::render_job(timeline),
-        (ReportFormat::Html, _) => html::render_jobs(timelines),
-        (ReportFormat::Svg, _) => svg::render(timelines),
-        (ReportFormat::Mermaid, _) => Ok(mermaid::render(timelines)),
-        (ReportFormat::Markdown, _) => Ok(markdown::render(timelines)),
-    }
-}
 
 impl TimelineRow {
     /// Returns the geometry of the bar; `None` if its timestamps are unknown.
-    pub(super) fn geometry(&self, axis: Option<Axis>) -> Option<BarGeometry> {
+    pub(crate) fn geometry(&self, axis: Option<Axis>) -> Option<BarGeometry> {
         Some(BarGeometry::new(self.bar?, axis?))
     }
 }
 
 impl Timeline {
     /// Whether the time of at least one attempt is known.
-    pub(super) fn has_attempt_marks(&self) -> bool {
+    pub(crate) fn has_attempt_marks(&self) -> bool {
         self.axis.is_some() && self.attempts.iter().any(|attempt| attempt.time.is_some())
     }
 
     /// Returns the positions of the attempts, in tenths of a percent of the axis, so that there is a
     /// limit on their number.
-    pub(super) fn attempt_marks(&self, axis: Option<Axis>) -> Vec<AttemptMark> {
+    pub(crate) fn attempt_marks(&self, axis: Option<Axis>) -> Vec<AttemptMark> {
         let marks = self.attempts.iter().filter_map(|attempt| {
             let percent = axis?.percent(attempt.time?);
             let x = (percent * 10.0).round() / 10.0;
@@ -55,7 +35,7 @@ impl Timeline {
     }
 
     /// Returns the errors of attempts, with consecutive equal errors merged.
-    pub(super) fn repeated_errors(&self) -> Vec<RepeatedError<'_>> {
+    pub(crate) fn repeated_errors(&self) -> Vec<RepeatedError<'_>> {
         let alike = self.attempts.chunk_by(|one, next| one.error == next.error);
         alike
             .filter_map(|run| {
@@ -79,12 +59,12 @@ impl Timeline {
 }
 
 /// The position of a bar, in percent of the axis, and its times as text.
-pub(super) struct BarGeometry {
-    pub(super) x: f64,
-    pub(super) width: f64,
-    pub(super) is_open: bool,
-    pub(super) start: String,
-    pub(super) duration: String,
+pub(crate) struct BarGeometry {
+    pub(crate) x: f64,
+    pub(crate) width: f64,
+    pub(crate) is_open: bool,
+    pub(crate) start: String,
+    pub(crate) duration: String,
 }
 
 impl BarGeometry {
@@ -101,36 +81,36 @@ impl BarGeometry {
     }
 
     /// Returns the bar of a whole job.
-    pub(super) fn from_job(timeline: &Timeline, axis: Option<Axis>) -> Option<Self> {
+    pub(crate) fn from_job(timeline: &Timeline, axis: Option<Axis>) -> Option<Self> {
         Some(Self::new(timeline.bar()?, axis?))
     }
 }
 
 /// The position of an attempt, in percent of the axis.
 #[derive(PartialEq)]
-pub(super) struct AttemptMark {
-    pub(super) x: f64,
-    pub(super) is_error: bool,
+pub(crate) struct AttemptMark {
+    pub(crate) x: f64,
+    pub(crate) is_error: bool,
 }
 
 /// An error of consecutive attempts.
-pub(super) struct RepeatedError<'a> {
-    pub(super) when: String,
+pub(crate) struct RepeatedError<'a> {
+    pub(crate) when: String,
     /// The period in the service's time, if that is known.
-    pub(super) time_range: Option<(Timestamp, Timestamp)>,
-    pub(super) message: &'a str,
-    pub(super) count: usize,
+    pub(crate) time_range: Option<(Timestamp, Timestamp)>,
+    pub(crate) message: &'a str,
+    pub(crate) count: usize,
 }
 
 /// Number of rows above which the axis is below the rows, too.
-pub(super) const MAX_ROWS_WITH_ONE_AXIS: usize = 20;
+pub(crate) const MAX_ROWS_WITH_ONE_AXIS: usize = 20;
 
 /// Minimum width of a bar, in percent of the axis.
 const MIN_BAR_WIDTH: f64 = 0.5;
 
 impl PhaseKind {
     /// Returns the class in the style sheets.
-    pub(super) const fn css_class(self) -> &'static str {
+    pub(crate) const fn css_class(self) -> &'static str {
         match self {
             Self::Initializing => "initializing",
             Self::Running => "running",
@@ -142,12 +122,9 @@ impl PhaseKind {
 }
 
 /// Returns a text, truncated after `max_chars` characters.
-pub(super) fn truncate(text: &str, max_chars: usize) -> String {
+pub(crate) fn truncate(text: &str, max_chars: usize) -> String {
     match text.char_indices().nth(max_chars) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.into(),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -2,11 +2,12 @@
 
 use askama::Template;
 
-use super::{
+use crate::{
     axis::Axis,
+    geometry::{BarGeometry, MAX_ROWS_WITH_ONE_AXIS, truncate},
     overview::{JobGroup, MAX_JOBS_OF_REASON, MAX_REASONS, Overview, Reason},
-    page::{BarGeometry, MAX_ROWS_WITH_ONE_AXIS, truncate},
     sections::{Section, divide, folded_row, most_important},
+    template::render,
     timeline::{PhaseKind, Timeline, TimelineRow},
 };
 
@@ -38,15 +39,36 @@ const MIN_WHY_CHARS: usize = 80;
 /// How the ids of the rows begin on the page of one job.
 const ID_PREFIX: &str = "r";
 
-/// Renders the page of one job.
-pub(super) fn render_job(timeline: &Timeline) -> Result<String, askama::Error> {
-    let detail = Detail::new(timeline, timeline.axis, MAX_ROWS, ID_PREFIX.into()).render()?;
-    let title = format!("{}: {}", timeline.title(), timeline.status);
-    Page { title, body: JobPage { timeline, detail }.render()? }.render()
+/// Renders one or several jobs as a self-contained HTML page.
+///
+/// The page has no script and loads no other resource. One job has at most 2,000 rows. The size of the
+/// page of several jobs grows with their number, and is below 3 MB: the page states how many are left
+/// out.
+///
+/// # Examples
+///
+/// ```
+/// use job_report::{Timeline, html, job_model::Job};
+///
+/// let reply = br#"{"spec": {"type": "CreateCluster"}, "status": {"phase": "Running"}}"#;
+/// let timeline = Timeline::new(&Job::from_slice(reply)?);
+/// assert!(html(&[&timeline]).contains("<title>CreateCluster: Running</title>"));
+/// # Ok::<(), job_report::job_model::DecodeError>(())
+/// ```
+pub fn html(timelines: &[&Timeline]) -> String {
+    match timelines {
+        [timeline] => render_job(timeline),
+        _ => render_jobs(timelines),
+    }
 }
 
-/// Renders the page of several jobs. Its size grows with the number of jobs, and has a limit.
-pub(super) fn render_jobs(timelines: &[&Timeline]) -> Result<String, askama::Error> {
+fn render_job(timeline: &Timeline) -> String {
+    let detail = render(&Detail::new(timeline, timeline.axis, MAX_ROWS, ID_PREFIX.into()));
+    let title = format!("{}: {}", timeline.title(), timeline.status);
+    render(&Page { title, body: render(&JobPage { timeline, detail }) })
+}
+
+fn render_jobs(timelines: &[&Timeline]) -> String {
     let overview = Overview::new(timelines);
     let has_few = overview.jobs.len() <= MAX_JOBS_WITH_LONG_TEXTS;
     let max_chars = if has_few { MAX_OVERVIEW_CHARS } else { MAX_CHARS_OF_MANY };
@@ -64,7 +86,7 @@ pub(super) fn render_jobs(timelines: &[&Timeline]) -> Result<String, askama::Err
     for job in &mut jobs {
         let prefix = format!("{}r", job.id);
         let detail = Detail::new(job.timeline, overview.axis, MAX_ROWS_OF_SEVERAL, prefix);
-        let detail = detail.render()?;
+        let detail = render(&detail);
         // After the first one that has no space, small ones could follow large ones at random.
         let Some(rest) = space.checked_sub(detail.len()) else { break };
         space = rest;
@@ -78,7 +100,7 @@ pub(super) fn render_jobs(timelines: &[&Timeline]) -> Result<String, askama::Err
         overview: &overview,
         jobs,
     };
-    Page { title: overview.title(), body: body.render()? }.render()
+    render(&Page { title: overview.title(), body: render(&body) })
 }
 
 /// The page around one or several jobs.
@@ -254,9 +276,9 @@ mod tests {
         let failed = json!({"phase": "Failed", "reason": "no quota"});
         let job = json!({"spec": {"subJobs": [{"status": failed}]}, "status": {"phase": "Failed"}});
         let job: Job = serde_json::from_value(job).unwrap();
-        let timeline = Timeline::new(Some(&job), Vec::new(), Vec::new());
+        let timeline = Timeline::new(&job);
         for (max_rows, expected) in [(2, 1), (1, 0)] {
-            let detail = Detail::new(&timeline, None, max_rows, ID_PREFIX.into()).render().unwrap();
+            let detail = render(&Detail::new(&timeline, None, max_rows, ID_PREFIX.into()));
             assert!(detail.contains("no quota"), "{detail}");
             for part in ["href=\"#r1\"", "id=\"r1\""] {
                 assert_eq!(detail.matches(part).count(), expected, "{max_rows}: {part}");

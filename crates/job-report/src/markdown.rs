@@ -1,19 +1,31 @@
 //! Renders timelines as Markdown for the summary of a CI run: a sentence, and a Mermaid chart in a
 //! fence.
 
-use super::{
-    mermaid,
+use crate::{
+    geometry::truncate,
+    mermaid::mermaid,
     overview::{MAX_JOBS_OF_REASON, MAX_REASONS, Overview},
-    page::truncate,
     timeline::Timeline,
 };
 
 /// Maximum number of characters of a text of the service.
 const MAX_TEXT_CHARS: usize = 500;
 
-/// Renders one or several jobs. The block starts with an empty line, because it is appended to what
-/// the file has already.
-pub(super) fn render(timelines: &[&Timeline]) -> String {
+/// Renders one or several jobs as Markdown for the summary of a CI run: a sentence, and a Mermaid chart in a fence.
+///
+/// The text starts with an empty line, so that it can be appended to a file.
+///
+/// # Examples
+///
+/// ```
+/// use job_report::{Timeline, job_model::Job, markdown};
+///
+/// let reply = br#"{"spec": {"type": "CreateCluster"}, "status": {"phase": "Running"}}"#;
+/// let timeline = Timeline::new(&Job::from_slice(reply)?);
+/// assert!(markdown(&[&timeline]).contains("**CreateCluster: Running**"));
+/// # Ok::<(), job_report::job_model::DecodeError>(())
+/// ```
+pub fn markdown(timelines: &[&Timeline]) -> String {
     let mut text = String::from("\n");
     match timelines {
         [timeline] => {
@@ -47,7 +59,7 @@ pub(super) fn render(timelines: &[&Timeline]) -> String {
             text += "\n";
         }
     }
-    text + "\n```mermaid\n" + &mermaid::render(timelines) + "```\n"
+    text + "\n```mermaid\n" + &mermaid(timelines) + "```\n"
 }
 
 /// Escapes a text for Markdown, and truncates it: punctuation becomes character references, because

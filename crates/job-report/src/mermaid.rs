@@ -3,9 +3,9 @@
 
 use std::fmt::Write as _;
 
-use super::{
+use crate::{
+    geometry::truncate,
     overview::Overview,
-    page::truncate,
     sections::{by_importance, folded_rows},
     timeline::{Bar, PhaseKind, Timeline, TimelineRow},
 };
@@ -26,8 +26,21 @@ const RESERVED_CHARS: usize = 200;
 /// Maximum number of rows of a job.
 const MAX_ROWS: usize = 200;
 
-/// Renders one or several jobs.
-pub(super) fn render(timelines: &[&Timeline]) -> String {
+/// Renders one or several jobs as a Mermaid Gantt chart of less than 50,000 characters, which is the limit of GitHub.
+///
+/// A larger chart leaves rows out, and states how many.
+///
+/// # Examples
+///
+/// ```
+/// use job_report::{Timeline, job_model::Job, mermaid};
+///
+/// let reply = br#"{"spec": {"type": "CreateCluster"}, "status": {"phase": "Running"}}"#;
+/// let timeline = Timeline::new(&Job::from_slice(reply)?);
+/// assert!(mermaid(&[&timeline]).contains("gantt\n"));
+/// # Ok::<(), job_report::job_model::DecodeError>(())
+/// ```
+pub fn mermaid(timelines: &[&Timeline]) -> String {
     let mut chart = Chart::default();
     match timelines {
         [timeline] => {

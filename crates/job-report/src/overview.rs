@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{
+use crate::{
     axis::Axis,
     timeline::{PhaseKind, Timeline},
 };
@@ -30,7 +30,7 @@ impl JobGroup {
     }
 
     /// Returns the kind of phase with the same color.
-    pub(super) const fn kind(self) -> PhaseKind {
+    pub(crate) const fn kind(self) -> PhaseKind {
         match self {
             Self::Failed => PhaseKind::Failed,
             Self::Unread => PhaseKind::Unknown,
@@ -41,7 +41,7 @@ impl JobGroup {
 }
 
 impl Timeline {
-    pub(super) fn group(&self) -> JobGroup {
+    pub(crate) fn group(&self) -> JobGroup {
         match self.kind {
             PhaseKind::Failed if self.cause.is_none() => JobGroup::Failed,
             _ if !self.was_read => JobGroup::Unread,
@@ -51,7 +51,7 @@ impl Timeline {
     }
 
     /// Returns why the job failed, or why it could not be read, or why the wait for it stopped.
-    pub(super) fn explanation(&self) -> Option<String> {
+    pub(crate) fn explanation(&self) -> Option<String> {
         match self.group() {
             JobGroup::Failed if !self.failure_reasons.is_empty() => self.why(),
             JobGroup::Failed => self.reason.clone().or_else(|| self.failure.clone()),
@@ -69,14 +69,14 @@ impl Timeline {
 }
 
 /// Several jobs in the order in which they are shown: failed ones first, then by their starts.
-pub(super) struct Overview<'a> {
-    pub(super) jobs: Vec<&'a Timeline>,
+pub(crate) struct Overview<'a> {
+    pub(crate) jobs: Vec<&'a Timeline>,
     /// One time scale for all jobs.
-    pub(super) axis: Option<Axis>,
+    pub(crate) axis: Option<Axis>,
 }
 
 impl<'a> Overview<'a> {
-    pub(super) fn new(timelines: &[&'a Timeline]) -> Self {
+    pub(crate) fn new(timelines: &[&'a Timeline]) -> Self {
         let axis = Axis::from_axes(timelines.iter().filter_map(|timeline| timeline.axis));
         let mut jobs = timelines.to_vec();
         jobs.sort_by_key(|timeline| {
@@ -87,7 +87,7 @@ impl<'a> Overview<'a> {
     }
 
     /// Returns the number of jobs of each group that has any.
-    pub(super) fn counts(&self) -> Vec<(JobGroup, usize)> {
+    pub(crate) fn counts(&self) -> Vec<(JobGroup, usize)> {
         let count = |group| self.jobs.iter().filter(|job| job.group() == group).count();
         JobGroup::ALL
             .map(|group| (group, count(group)))
@@ -97,7 +97,7 @@ impl<'a> Overview<'a> {
     }
 
     /// Returns the counts as text, such as `5 jobs: 1 failed, 4 succeeded`.
-    pub(super) fn title(&self) -> String {
+    pub(crate) fn title(&self) -> String {
         let counts = self.counts();
         let counts = counts.iter().map(|(group, count)| format!("{count} {}", group.words()));
         format!("{} jobs: {}", self.jobs.len(), counts.collect::<Vec<_>>().join(", "))
@@ -105,7 +105,7 @@ impl<'a> Overview<'a> {
 
     /// Returns the distinct reasons of the jobs that failed or could not be read, in the order of
     /// the jobs.
-    pub(super) fn reasons(&self) -> Vec<Reason<'a>> {
+    pub(crate) fn reasons(&self) -> Vec<Reason<'a>> {
         let mut reasons = Vec::<Reason<'a>>::new();
         let mut known = HashMap::new();
         for (index, job) in self.jobs.iter().enumerate() {
@@ -128,13 +128,13 @@ impl<'a> Overview<'a> {
 
 /// Why jobs failed, or could not be read.
 #[derive(Debug, PartialEq)]
-pub(super) struct Reason<'a> {
-    pub(super) group: JobGroup,
-    pub(super) text: &'a str,
+pub(crate) struct Reason<'a> {
+    pub(crate) group: JobGroup,
+    pub(crate) text: &'a str,
     /// The positions of the jobs in the overview.
-    pub(super) jobs: Vec<usize>,
+    pub(crate) jobs: Vec<usize>,
 }
 
 /// Maximum number of reasons, and of jobs for each, that an overview names.
-pub(super) const MAX_REASONS: usize = 10;
-pub(super) const MAX_JOBS_OF_REASON: usize = 5;
+pub(crate) const MAX_REASONS: usize = 10;
+pub(crate) const MAX_JOBS_OF_REASON: usize = 5;

@@ -3,8 +3,10 @@
 
 use std::ops::Range;
 
-use super::timeline::{Bar, PhaseKind, TimelineRow};
-use crate::terminal::format_duration;
+use crate::{
+    text::format_duration,
+    timeline::{Bar, PhaseKind, TimelineRow},
+};
 
 /// Number of rows above which finished steps are folded.
 const MAX_OPEN_ROWS: usize = 60;
@@ -14,7 +16,7 @@ const MIN_FOLDED_ROWS: usize = 3;
 
 /// A part of a timeline. The ranges are indices of its rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Section {
+pub(crate) enum Section {
     /// Rows that are shown.
     Open(Range<usize>),
     /// Finished steps.
@@ -23,7 +25,7 @@ pub(super) enum Section {
 
 /// Divides rows into sections. Every row is in one of them, in the same order. Steps that have not
 /// succeeded, and the steps above them, are never folded.
-pub(super) fn divide(rows: &[TimelineRow]) -> Vec<Section> {
+pub(crate) fn divide(rows: &[TimelineRow]) -> Vec<Section> {
     let mut sections = Vec::<Section>::new();
     let folds = rows.len() > MAX_OPEN_ROWS;
     let is_open = open_rows(rows);
@@ -73,7 +75,7 @@ enum Importance {
 
 /// Returns the indices of all rows, the most important one first. Rows of the same importance keep
 /// their order.
-pub(super) fn by_importance(rows: &[TimelineRow]) -> Vec<usize> {
+pub(crate) fn by_importance(rows: &[TimelineRow]) -> Vec<usize> {
     let is_open = open_rows(rows);
     let importance = |index: &usize| match rows.get(*index) {
         _ if *index == 0 => Importance::FailedPath,
@@ -89,7 +91,7 @@ pub(super) fn by_importance(rows: &[TimelineRow]) -> Vec<usize> {
 
 /// Returns which rows are shown if at most `max` can be: the most important ones. Returns the indices
 /// in ascending order.
-pub(super) fn most_important(rows: &[TimelineRow], max: usize) -> Vec<usize> {
+pub(crate) fn most_important(rows: &[TimelineRow], max: usize) -> Vec<usize> {
     let mut kept = by_importance(rows);
     kept.truncate(max);
     kept.sort_unstable();
@@ -98,7 +100,7 @@ pub(super) fn most_important(rows: &[TimelineRow], max: usize) -> Vec<usize> {
 
 /// Returns the rows for a format that cannot unfold: a run of finished steps is one row. If there are
 /// more than `max`, the most important ones are kept. Returns also the number of steps that are left out.
-pub(super) fn folded_rows(rows: &[TimelineRow], max: usize) -> (Vec<TimelineRow>, usize) {
+pub(crate) fn folded_rows(rows: &[TimelineRow], max: usize) -> (Vec<TimelineRow>, usize) {
     let mut shown = Vec::new();
     for section in divide(rows) {
         match section {
@@ -119,7 +121,7 @@ pub(super) fn folded_rows(rows: &[TimelineRow], max: usize) -> (Vec<TimelineRow>
 }
 
 /// Returns the row that stands for folded rows.
-pub(super) fn folded_row(rows: &[TimelineRow]) -> TimelineRow {
+pub(crate) fn folded_row(rows: &[TimelineRow]) -> TimelineRow {
     let bar = rows.iter().filter_map(|row| row.bar).reduce(Bar::union);
     TimelineRow {
         depth: rows.iter().map(|row| row.depth).min().unwrap_or_default(),

@@ -2,11 +2,12 @@
 
 use askama::Template;
 
-use super::{
+use crate::{
     axis::Axis,
+    geometry::{BarGeometry, MAX_ROWS_WITH_ONE_AXIS},
     overview::Overview,
-    page::{BarGeometry, MAX_ROWS_WITH_ONE_AXIS},
     sections::folded_rows,
+    template::render,
     text_width::Font,
     timeline::{Timeline, TimelineRow},
 };
@@ -42,15 +43,29 @@ const SMALL: Font = Font::regular(12.0);
 /// Maximum number of rows of a job, and of all jobs together.
 const MAX_ROWS: usize = 500;
 
-/// Renders one or several jobs.
-pub(super) fn render(timelines: &[&Timeline]) -> Result<String, askama::Error> {
+/// Renders one or several jobs as an SVG image that is 960 pixels wide.
+///
+/// The image follows the color scheme of the viewer. At most 500 rows are drawn; the image states
+/// how many are left out.
+///
+/// # Examples
+///
+/// ```
+/// use job_report::{Timeline, job_model::Job, svg};
+///
+/// let reply = br#"{"spec": {"type": "CreateCluster"}, "status": {"phase": "Running"}}"#;
+/// let timeline = Timeline::new(&Job::from_slice(reply)?);
+/// assert!(svg(&[&timeline]).contains("CreateCluster: Running"));
+/// # Ok::<(), job_report::job_model::DecodeError>(())
+/// ```
+pub fn svg(timelines: &[&Timeline]) -> String {
     let mut image = Svg::default();
     match timelines {
         [timeline] => image.job(timeline, timeline.axis, MAX_ROWS),
         _ => image.jobs(&Overview::new(timelines)),
     }
     image.height += 16;
-    image.render()
+    render(&image)
 }
 
 /// An image. Its parts have their positions.

@@ -1,33 +1,27 @@
-//! Sanitizes untrusted texts for display: escapes control characters and the commands of CI
+//! Sanitizes texts of the service for display: escapes control characters and the commands of CI
 //! runners, and limits the length.
 
-use std::{
-    borrow::Cow,
-    net::Ipv6Addr,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::{net::Ipv6Addr, time::Duration};
 
-use job_model::is_unprintable;
+use job_model::{HumanDuration, is_unprintable};
 
-/// Maximum number of characters of one line. Nobody reads longer ones, and `-o json` has the whole
-/// text.
+/// Maximum number of characters of one line. Nobody reads longer ones.
 const MAX_LINE_CHARS: usize = 2_000;
 
-/// Whether lines show canonical requests.
-static SHOWS_CANONICAL_REQUESTS: AtomicBool = AtomicBool::new(false);
-
-/// Lets all lines of the process show canonical requests, as `-v` does.
-pub(crate) fn show_canonical_requests() {
-    SHOWS_CANONICAL_REQUESTS.store(true, Ordering::Relaxed);
-}
-
-/// Returns any text as one printable line. Unprintable characters, and the first character of a
-/// command for a CI runner, are escaped: `##[` and the like, and `::`. A text above the limit is
-/// truncated, followed by the number of omitted characters. The canonical request, which the gateway
-/// repeats if a signature is wrong, is shown only with `-v`.
-pub(crate) fn sanitize_line(text: &str) -> String {
-    // Before the text is truncated, because advice and the request id follow the request.
-    let text = hide_canonical_request(text);
+/// Returns any text as one printable line of at most 2,000 characters.
+///
+/// Unprintable characters, and the first character of a command for a CI runner, are escaped: `##[`
+/// and the like, and `::`. A text above the limit is truncated, followed by the number of omitted
+/// characters.
+///
+/// # Examples
+///
+/// ```
+/// use job_report::text::sanitize_line;
+///
+/// assert_eq!(sanitize_line("no quota\u{202e}\n::error::x"), r"no quota\u{202e}\u{a}\u{3a}:error\u{3a}:x");
+/// ```
+pub fn sanitize_line(text: &str) -> String {
     let end = text.char_indices().nth(MAX_LINE_CHARS).map_or(text.len(), |(end, _)| end);
     let (shown, rest) = text.split_at(end);
     match rest.chars().count() {
@@ -37,39 +31,32 @@ pub(crate) fn sanitize_line(text: &str) -> String {
 }
 
 /// Returns a label and a name, if there is one, as one printable line.
-pub(crate) fn title(label: &str, name: Option<&str>) -> String {
+///
+/// # Examples
+///
+/// ```
+/// use job_report::text::title;
+///
+/// assert_eq!(title("CreateCluster", Some("blue")), "CreateCluster blue");
+/// assert_eq!(title("CreateCluster", None), "CreateCluster");
+/// ```
+pub fn title(label: &str, name: Option<&str>) -> String {
     match name {
         Some(name) => sanitize_line(&format!("{label} {name}")),
         None => sanitize_line(label),
     }
 }
 
-/// Removes the canonical request from an error message, unless `-v` is given.
-pub(crate) fn hide_canonical_request(text: &str) -> Cow<'_, str> {
-    if SHOWS_CANONICAL_REQUESTS.load(Ordering::Relaxed) {
-        text.into()
-    } else {
-        without_canonical_request(text)
-    }
-}
-
-/// Replaces the canonical request in an error message of the gateway. It ends before the next
-/// sentence of the message, or before the request id in parentheses.
-fn without_canonical_request(text: &str) -> Cow<'_, str> {
-    const START: &[u8] = b"canonical request is";
-    let start =
-        text.as_bytes().windows(START.len()).position(|part| part.eq_ignore_ascii_case(START));
-    let start = start.map(|at| at + START.len());
-    let Some((before, request)) = start.and_then(|start| text.split_at_checked(start)) else {
-        return text.into();
-    };
-    let end = ["; ", " ("].iter().filter_map(|end| request.find(end)).min();
-    let after = end.and_then(|end| request.get(end..)).unwrap_or_default();
-    format!("{before} shown with -v{after}").into()
-}
-
 /// Escapes the same characters as [`sanitize_line`], without a limit on the length.
-pub(crate) fn sanitize(text: &str) -> String {
+///
+/// # Examples
+///
+/// ```
+/// use job_report::text::sanitize;
+///
+/// assert_eq!(sanitize("\u{1b}[2J"), r"\u{1b}[2J");
+/// ```
+pub fn sanitize(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut address_end = 0;
     let mut word_start = 0;
@@ -90,9 +77,18 @@ pub(crate) fn sanitize(text: &str) -> String {
     shown
 }
 
-/// Whether a text starts with a command of Azure Pipelines (`##vso[`, `##[`), TeamCity
+/// Returns whether a text starts with a command of Azure Pipelines (`##vso[`, `##[`), TeamCity
 /// (`##teamcity[`) or GitHub Actions (`##[`), which these read at any place of a line.
-pub(super) fn starts_with_command(text: &str) -> bool {
+///
+/// # Examples
+///
+/// ```
+/// use job_report::text::starts_with_command;
+///
+/// assert!(starts_with_command("##[add-mask]x"));
+/// assert!(!starts_with_command("## Steps"));
+/// ```
+pub fn starts_with_command(text: &str) -> bool {
     let name = text.strip_prefix("##");
     let after = name.map(|name| name.trim_start_matches(|c: char| c.is_ascii_alphanumeric()));
     after.is_some_and(|after| after.starts_with('['))
@@ -115,6 +111,11 @@ fn is_address(text: &str, at: usize) -> bool {
     let end = rest.bytes().take(MAX_ADDRESS_BYTES).position(|byte| byte == b']');
     let address = end.and_then(|end| rest.get(..end));
     address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
+}
+
+/// Formats a duration for people, as [`HumanDuration`] does.
+pub(crate) fn format_duration(duration: Duration) -> String {
+    HumanDuration(duration).to_string()
 }
 
 #[cfg(test)]
@@ -148,35 +149,6 @@ mod tests {
         }
         let long = sanitize_line(&"x".repeat(1_000_000));
         assert!(long.ends_with("x… (998000 more characters)"), "{}", &long[MAX_LINE_CHARS..]);
-    }
-
-    #[test]
-    fn canonical_requests_are_left_to_verbose_output() {
-        let rows = [
-            (
-                "verify aksk signature fail, the canonical request is: GET|/a/||host:x|e3b0; check \
-                 the secret key (request id 7)",
-                "verify aksk signature fail, the canonical request is shown with -v; check the \
-                 secret key (request id 7)",
-            ),
-            (
-                "The Canonical Request is GET|/ (request id 7)",
-                "The Canonical Request is shown with -v (request id 7)",
-            ),
-            ("the canonical request is", "the canonical request is shown with -v"),
-            ("a canonical request", "a canonical request"),
-        ];
-        for (text, expected) in rows {
-            assert_eq!(without_canonical_request(text), expected);
-            assert_eq!(sanitize_line(text), expected);
-        }
-        for length in [MAX_LINE_CHARS - 30, MAX_LINE_CHARS, 1_000_000] {
-            let request = "ü".repeat(length);
-            let text =
-                format!("wrong, the canonical request is: {request}; check it (request id 7)");
-            let expected = "wrong, the canonical request is shown with -v; check it (request id 7)";
-            assert_eq!(sanitize_line(&text), expected, "{length}");
-        }
     }
 
     #[test]

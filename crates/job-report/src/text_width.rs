@@ -4,24 +4,24 @@
 
 /// A font size, with the factor of its weight.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Font {
+pub(crate) struct Font {
     /// The size in pixels.
-    pub(super) size: f64,
+    pub(crate) size: f64,
     /// How much wider the characters are than those of the regular weight.
-    pub(super) weight_factor: f64,
+    pub(crate) weight_factor: f64,
 }
 
 impl Font {
-    pub(super) const fn regular(size: f64) -> Self {
+    pub(crate) const fn regular(size: f64) -> Self {
         Self { size, weight_factor: 1.0 }
     }
 
-    pub(super) const fn bold(size: f64) -> Self {
+    pub(crate) const fn bold(size: f64) -> Self {
         Self { size, weight_factor: 1.2 }
     }
 
     /// Returns the width of a text in pixels, or more.
-    pub(super) fn width(self, text: &str) -> f64 {
+    pub(crate) fn width(self, text: &str) -> f64 {
         text.chars().map(|c| self.char_width(c)).sum()
     }
 
@@ -30,7 +30,7 @@ impl Font {
     }
 
     /// Returns the text, or as much of its start as fits into `width`, followed by `…`.
-    pub(super) fn fit_start(self, text: &str, width: f64) -> String {
+    pub(crate) fn fit_start(self, text: &str, width: f64) -> String {
         if self.width(text) <= width {
             return text.into();
         }
@@ -40,7 +40,7 @@ impl Font {
 
     /// Returns the text, or `…` followed by as much of its end as fits into `width`. The end of a
     /// name is what differs between the nodes of a pool.
-    pub(super) fn fit_end(self, text: &str, width: f64) -> String {
+    pub(crate) fn fit_end(self, text: &str, width: f64) -> String {
         if self.width(text) <= width {
             return text.into();
         }

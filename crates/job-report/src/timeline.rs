@@ -1,21 +1,40 @@
 //! The timeline of a job: a row with a bar for each step, and the attempts of the wait. All of its
 //! texts are sanitized.
 
-use std::time::Duration;
+mod row;
 
-use jiff::Timestamp;
+pub use self::row::{Bar, PhaseKind, TimelineAttempt, TimelineRow};
+
 use job_model::{Deviation, Job, Phase};
-use job_transport::Reading;
 
-use super::axis::Axis;
-use crate::terminal::{
-    format_duration,
-    text::{self, sanitize_line},
+use self::row::{phase_text, shown_name};
+use crate::{
+    axis::Axis,
+    text::{self, format_duration, sanitize_line},
 };
 
-/// The timeline of a job.
-#[derive(Debug)]
-pub(crate) struct Timeline {
+/// The timeline of a job: its steps with their times, why it failed, and the attempts of its wait.
+///
+/// [`html`](crate::html()), [`svg`](crate::svg()), [`mermaid`](crate::mermaid()) and
+/// [`markdown`](crate::markdown()) draw one or several timelines.
+///
+/// All texts that are passed to a timeline are sanitized with
+/// [`sanitize_line`](crate::text::sanitize_line), so they need not be trusted.
+///
+/// # Examples
+///
+/// ```
+/// use job_report::{Timeline, job_model::Job, svg};
+///
+/// let reply = br#"{"spec": {"type": "CreateCluster", "resourceName": "blue"},
+///     "status": {"phase": "Failed", "reason": "no quota"}}"#;
+/// let timeline = Timeline::new(&Job::from_slice(reply)?);
+/// assert_eq!(timeline.title(), "CreateCluster blue");
+/// assert!(svg(&[&timeline]).starts_with("<svg"));
+/// # Ok::<(), job_report::job_model::DecodeError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Timeline {
     pub(crate) id: String,
     /// The type of the job.
     pub(crate) label: String,
@@ -45,86 +64,15 @@ pub(crate) struct Timeline {
     pub(crate) axis: Option<Axis>,
 }
 
-/// The job, or a step of it.
-#[derive(Clone, Debug)]
-pub(crate) struct TimelineRow {
-    pub(crate) depth: usize,
-    pub(crate) label: String,
-    pub(crate) name: Option<String>,
-    pub(crate) phase: String,
-    pub(crate) kind: PhaseKind,
-    /// Whether the row is the failed step or one of its ancestors.
-    pub(crate) is_failing: bool,
-    pub(crate) duration: Option<String>,
-    pub(crate) reason: Option<String>,
-    pub(crate) bar: Option<Bar>,
-}
-
-/// A period in the service's time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Bar {
-    pub(crate) from: Timestamp,
-    pub(crate) to: Timestamp,
-    /// Whether the step has not ended.
-    pub(crate) is_open: bool,
-}
-
-/// One attempt of the wait.
-#[derive(Debug)]
-pub(crate) struct TimelineAttempt {
-    /// The end of the attempt, since the start of the wait.
-    pub(crate) at: Duration,
-    /// The end in the service's time, if that is known.
-    pub(crate) time: Option<Timestamp>,
-    pub(crate) error: Option<String>,
-}
-
-/// The phases that are drawn differently.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum PhaseKind {
-    Initializing,
-    Running,
-    Success,
-    Failed,
-    Unknown,
-}
-
 impl Timeline {
-    /// Creates the timeline of a saved reply.
-    pub(crate) fn from_reading(reading: &Reading) -> Self {
-        let job = reading.job();
-        let mut timeline = Self::new(Some(job), Vec::new(), Vec::new());
-        timeline.warnings.splice(0..0, deviation_warnings(reading.snapshot.deviations()));
-        timeline
-    }
-
-    /// Creates the timeline of a job as it was last read, with the rows of its clusters and nodes and
-    /// the attempts of its wait.
-    pub(crate) fn new(
-        job: Option<&Job>,
-        objects: Vec<TimelineRow>,
-        attempts: Vec<TimelineAttempt>,
-    ) -> Self {
-        // Without a job, the clusters and nodes have the only rows.
-        let was_read = job.is_some() || !objects.is_empty();
-        let (none, has_job) = (Job::default(), job.is_some());
-        let job = job.unwrap_or(&none);
+    /// Creates the timeline of a job, with a row for the job and for each of its steps.
+    pub fn new(job: &Job) -> Self {
         let failure = job.failure();
         let failing = failure.as_ref().map(|failure| failure.path.indices());
         let summary = job.failure_summary();
         let many = summary.as_ref().filter(|summary| summary.has_many());
         let reason =
             summary.as_ref().and_then(|summary| summary.reasons.first()?.reason.as_deref());
-        let mut rows = if has_job { job_rows(job, failing) } else { Vec::new() };
-        rows.extend(objects);
-        let bars = rows.iter().filter_map(|row| row.bar).flat_map(|bar| [bar.from, bar.to]);
-        let axis =
-            Axis::from_timestamps(bars.chain(attempts.iter().filter_map(|attempt| attempt.time)));
-        for bar in rows.iter_mut().filter_map(|row| row.bar.as_mut()) {
-            if let Some(axis) = axis.filter(|_| bar.is_open) {
-                bar.to = axis.end();
-            }
-        }
         let created =
             job.metadata.as_ref().and_then(|metadata| metadata.creation_timestamp.as_ref());
         let created = created.and_then(|created| created.instant());
@@ -133,11 +81,8 @@ impl Timeline {
         let ended = job.phase().is_some_and(Phase::is_terminal);
         let name = if ended { "duration" } else { "last update after" };
         details.extend(job.duration().map(|time| (name, format_duration(time))));
-        Self {
-            id: sanitize_line(job.uid().unwrap_or_default()),
-            label: sanitize_line(job.label()),
-            name: shown_name(job),
-            kind: PhaseKind::from_job(job),
+        let timeline = Self {
+            kind: PhaseKind::from(job),
             status: phase_text(job),
             details,
             failure: match many {
@@ -150,39 +95,154 @@ impl Timeline {
                 .map(|line| sanitize_line(&line))
                 .collect(),
             reason: reason.map(sanitize_line),
-            cause: None,
-            was_read,
+            was_read: true,
             warnings: job
                 .inconsistencies()
                 .iter()
                 .map(|odd| sanitize_line(&odd.to_string()))
                 .collect(),
-            rows,
-            attempts,
-            axis,
+            rows: job_rows(job, failing),
+            ..Self::heading(job)
+        };
+        timeline.with_axis()
+    }
+
+    /// Creates the timeline of a job that was never read. It has no rows.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use job_report::{PhaseKind, Timeline, markdown};
+    ///
+    /// let timeline = Timeline::unread()
+    ///     .with_name("354331b2c-229a")
+    ///     .with_status(PhaseKind::Unknown, "deadline exceeded")
+    ///     .with_cause("the service answered 503 Service Unavailable");
+    /// assert!(markdown(&[&timeline]).contains("**job 354331b2c-229a: deadline exceeded**"));
+    /// ```
+    pub fn unread() -> Self {
+        Self::heading(&Job::default())
+    }
+
+    /// Creates a timeline that has only the id, the label and the name of a job.
+    fn heading(job: &Job) -> Self {
+        Self {
+            id: sanitize_line(job.uid().unwrap_or_default()),
+            label: sanitize_line(job.label()),
+            name: shown_name(job),
+            kind: PhaseKind::Unknown,
+            status: "no phase".into(),
+            details: Vec::new(),
+            failure: None,
+            failure_reasons: Vec::new(),
+            reason: None,
+            cause: None,
+            was_read: false,
+            warnings: Vec::new(),
+            rows: Vec::new(),
+            attempts: Vec::new(),
+            axis: None,
         }
     }
-}
 
-impl Timeline {
+    /// Sets the id of the job, in place of the one in its reply.
+    pub fn with_id(self, id: &str) -> Self {
+        Self { id: sanitize_line(id), ..self }
+    }
+
+    /// Sets the label, in place of the type of the job.
+    pub fn with_label(self, label: &str) -> Self {
+        Self { label: sanitize_line(label), ..self }
+    }
+
+    /// Sets the name, in place of that of the resource.
+    pub fn with_name(self, name: &str) -> Self {
+        Self { name: Some(sanitize_line(name)), ..self }
+    }
+
+    /// Sets the status, in place of the phase of the job. `kind` determines its color.
+    pub fn with_status(self, kind: PhaseKind, status: &str) -> Self {
+        Self { kind, status: sanitize_line(status), ..self }
+    }
+
+    /// Sets the reason that a job which was never read has in common with others, such as an error of
+    /// the service.
+    pub fn with_reason(self, reason: &str) -> Self {
+        Self { reason: Some(sanitize_line(reason)), ..self }
+    }
+
+    /// Sets why the wait stopped before the job ended.
+    pub fn with_cause(self, cause: &str) -> Self {
+        Self { cause: Some(sanitize_line(cause)), ..self }
+    }
+
+    /// Adds a detail after those of the job, such as the duration of the wait.
+    pub fn with_detail(mut self, name: &'static str, value: &str) -> Self {
+        self.details.push((name, sanitize_line(value)));
+        self
+    }
+
+    /// Adds a warning for each deviation of the reply, before the other warnings.
+    pub fn with_deviations(mut self, deviations: &[Deviation]) -> Self {
+        let warnings = deviations.iter().map(|deviation| sanitize_line(&deviation.to_string()));
+        self.warnings.splice(0..0, warnings);
+        self
+    }
+
+    /// Adds rows after those of the job, such as its clusters and nodes.
+    pub fn with_objects(mut self, objects: impl IntoIterator<Item = TimelineRow>) -> Self {
+        self.rows.extend(objects);
+        self.was_read |= !self.rows.is_empty();
+        self.with_axis()
+    }
+
+    /// Adds the attempts of the wait.
+    pub fn with_attempts(mut self, attempts: impl IntoIterator<Item = TimelineAttempt>) -> Self {
+        self.attempts.extend(attempts);
+        self.with_axis()
+    }
+
+    /// Sets the axis for the rows and attempts, and extends open bars to its end.
+    fn with_axis(mut self) -> Self {
+        let bars = self.rows.iter().filter_map(|row| row.bar).flat_map(|bar| [bar.from, bar.to]);
+        let attempts = self.attempts.iter().filter_map(|attempt| attempt.time);
+        self.axis = Axis::from_timestamps(bars.chain(attempts));
+        for bar in self.rows.iter_mut().filter_map(|row| row.bar.as_mut()) {
+            if let Some(axis) = self.axis.filter(|_| bar.is_open) {
+                bar.to = axis.end();
+            }
+        }
+        self
+    }
+
     /// Returns the type and the name of the job.
-    pub(crate) fn title(&self) -> String {
+    pub fn title(&self) -> String {
         text::title(&self.label, self.name.as_deref())
     }
 
-    /// Returns the index of the step that made the job fail.
-    pub(crate) fn failing_row(&self) -> Option<usize> {
-        self.rows.iter().rposition(|row| row.is_failing)
+    /// Returns the name of the job's resource; `None` if the reply has none.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Whether the job, or one of its clusters and nodes, was read.
+    pub const fn was_read(&self) -> bool {
+        self.was_read
     }
 
     /// Returns why the job failed, with the reasons of all its steps, or why it could not be read, or why
     /// the wait for it stopped.
-    pub(crate) fn why(&self) -> Option<String> {
+    pub fn why(&self) -> Option<String> {
         let failure = self.failure.as_ref().map(|failure| match &self.failure_reasons[..] {
             [] => failure.clone(),
             reasons => format!("{failure}: {}", reasons.join("; ")),
         });
         failure.or_else(|| self.cause.clone())
+    }
+
+    /// Returns the index of the step that made the job fail.
+    pub(crate) fn failing_row(&self) -> Option<usize> {
+        self.rows.iter().rposition(|row| row.is_failing)
     }
 
     /// Returns the period of the job itself, or that of its clusters and nodes.
@@ -194,7 +254,7 @@ impl Timeline {
 
     /// Returns the lines about the failure: which steps failed, each distinct reason, and why the wait
     /// stopped.
-    pub(super) fn why_lines(&self) -> impl Iterator<Item = &String> {
+    pub(crate) fn why_lines(&self) -> impl Iterator<Item = &String> {
         self.failure.iter().chain(&self.failure_reasons).chain(&self.cause)
     }
 
@@ -204,11 +264,6 @@ impl Timeline {
     }
 }
 
-/// Returns a warning for each deviation of a body.
-pub(crate) fn deviation_warnings(deviations: &[Deviation]) -> impl Iterator<Item = String> {
-    deviations.iter().map(|deviation| sanitize_line(&deviation.to_string()))
-}
-
 /// Returns the rows of a job and its steps. A step follows its parent, and steps with the same parent
 /// are in the order of their starts. Those without a known start come last, in the order of the reply.
 /// `failing` is the path of the failed step.
@@ -216,7 +271,7 @@ fn job_rows(job: &Job, failing: Option<&[usize]>) -> Vec<TimelineRow> {
     let mut rows = Vec::new();
     let mut rest = vec![(0, job, failing)];
     while let Some((depth, job, failing)) = rest.pop() {
-        rows.push(TimelineRow::new(depth, job, failing.is_some()));
+        rows.push(TimelineRow::from_job(depth, job, failing.is_some()));
         let mut steps: Vec<_> = job.sub_jobs().iter().enumerate().collect();
         steps.sort_by_key(|(_, step)| {
             let start = step.created_at().or_else(|| step.updated_at());
@@ -229,76 +284,4 @@ fn job_rows(job: &Job, failing: Option<&[usize]>) -> Vec<TimelineRow> {
         }));
     }
     rows
-}
-
-/// Returns the name to show for a job, unless it has no type, so that its label is its id already.
-fn shown_name(job: &Job) -> Option<String> {
-    let name = job.display_name()?;
-    (!job.label().starts_with(&*name)).then(|| sanitize_line(&name))
-}
-
-impl TimelineRow {
-    fn new(depth: usize, job: &Job, is_failing: bool) -> Self {
-        Self {
-            depth,
-            label: sanitize_line(job.label()),
-            name: shown_name(job),
-            phase: phase_text(job),
-            kind: PhaseKind::from_job(job),
-            is_failing,
-            duration: job.duration().map(format_duration),
-            reason: job.reason().map(sanitize_line),
-            bar: Bar::from_job(job),
-        }
-    }
-
-    /// Returns the label and the name.
-    pub(crate) fn title(&self) -> String {
-        text::title(&self.label, self.name.as_deref())
-    }
-
-    /// Whether the row has the mark of a failure, which is visible without colors.
-    pub(super) fn is_marked(&self) -> bool {
-        self.is_failing || self.kind == PhaseKind::Failed
-    }
-}
-
-impl Bar {
-    /// Returns the bar of a job; `None` if the job has no valid timestamp.
-    fn from_job(job: &Job) -> Option<Self> {
-        let (created, updated) = (job.created_at(), job.updated_at());
-        let from = created.or(updated)?;
-        let is_open = !job.phase().is_some_and(Phase::is_terminal);
-        Some(Self { from, to: updated.unwrap_or(from).max(from), is_open })
-    }
-
-    /// Returns the period from the start of the earlier to the end of the later one.
-    pub(crate) fn union(self, other: Self) -> Self {
-        Self {
-            from: self.from.min(other.from),
-            to: self.to.max(other.to),
-            is_open: self.is_open || other.is_open,
-        }
-    }
-
-    pub(crate) fn duration(self) -> Duration {
-        self.to.duration_since(self.from).try_into().unwrap_or_default()
-    }
-}
-
-impl PhaseKind {
-    fn from_job(job: &Job) -> Self {
-        match job.phase() {
-            Some(Phase::Initializing) => Self::Initializing,
-            Some(Phase::Running) => Self::Running,
-            Some(Phase::Success) => Self::Success,
-            Some(Phase::Failed) => Self::Failed,
-            Some(Phase::Unknown(_)) | None => Self::Unknown,
-        }
-    }
-}
-
-/// Returns the phase of a job as text.
-fn phase_text(job: &Job) -> String {
-    job.phase().map_or_else(|| "no phase".into(), |phase| sanitize_line(&phase.to_string()))
 }

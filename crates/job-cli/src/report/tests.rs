@@ -14,16 +14,19 @@ use roxmltree::Document;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::testing::{
-    finished, first_hazard, hostile_megabyte, hostile_text, job_with_displayed_text, job_with_text,
-    reading_input, run_wait,
+use crate::{
+    testing::{
+        finished, first_hazard, hostile_megabyte, hostile_text, job_with_displayed_text,
+        job_with_text, reading_input, run_wait,
+    },
+    wait::timeline_from_finished,
 };
 
 const FORMATS: [ReportFormat; 4] =
     [ReportFormat::Html, ReportFormat::Svg, ReportFormat::Mermaid, ReportFormat::Markdown];
 
 fn timeline_from_body(body: impl Into<Bytes>) -> Timeline {
-    Timeline::from_reading(&Reading::from_response(Response::new(body.into())).unwrap())
+    timeline_from_reading(&Reading::from_response(Response::new(body.into())).unwrap())
 }
 
 fn timeline_from_fixture(name: &str) -> Timeline {
@@ -61,13 +64,13 @@ fn failed_wait_timeline() -> Timeline {
         FetchError::from(reset).into(),
         reading_input(&cluster_job("Failed", "flavor c3.large.2 is <sold out>")),
     ];
-    Timeline::from_finished(&finished(run_wait(WaitPolicy::new(), inputs)))
+    timeline_from_finished(&finished(run_wait(WaitPolicy::new(), inputs)))
 }
 
 #[test]
 fn a_failed_wait_in_every_format() {
     for format in FORMATS {
-        insta::assert_snapshot!(render(&[&failed_wait_timeline()], format).unwrap());
+        insta::assert_snapshot!(format.render(&[&failed_wait_timeline()]));
     }
 }
 
@@ -75,29 +78,28 @@ fn a_failed_wait_in_every_format() {
 fn saved_replies_as_charts() {
     let names =
         ["reference-example.json", "scale-up.json", "nested-without-status.json", "bare.json"];
-    let charts =
-        names.map(|name| render(&[&timeline_from_fixture(name)], ReportFormat::Mermaid).unwrap());
+    let charts = names.map(|name| ReportFormat::Mermaid.render(&[&timeline_from_fixture(name)]));
     insta::assert_snapshot!(charts.concat());
 }
 
 /// The timeline of a wait that never read its job.
 fn unread_timeline() -> Timeline {
     let stopped = run_wait(WaitPolicy::new().timeout(Duration::ZERO), [status_error(503)]);
-    Timeline::from_finished(&finished(stopped))
+    timeline_from_finished(&finished(stopped))
 }
 
 #[test]
 fn several_jobs_are_one_report() {
     let timelines = [timeline_from_fixture("bare.json"), unread_timeline(), failed_wait_timeline()];
     for format in FORMATS {
-        insta::assert_snapshot!(render(&timelines.each_ref(), format).unwrap());
+        insta::assert_snapshot!(format.render(&timelines.each_ref()));
     }
 }
 
 #[test]
 fn an_unread_job_is_explained_in_every_format() {
     for format in FORMATS {
-        insta::assert_snapshot!(render(&[&unread_timeline()], format).unwrap());
+        insta::assert_snapshot!(format.render(&[&unread_timeline()]));
     }
 }
 
@@ -123,7 +125,7 @@ fn large_job(steps: usize, failed: Option<usize>) -> Value {
 fn finished_steps_fold_but_the_failed_path_does_not() {
     let page = |steps| {
         let timeline = timeline_from_body(large_job(steps, Some(40)).to_string());
-        render(&[&timeline], ReportFormat::Html).unwrap()
+        ReportFormat::Html.render(&[&timeline])
     };
     for (steps, folded) in [(59, 0), (60, 2), (500, 2)] {
         let page = page(steps);
@@ -136,7 +138,7 @@ fn finished_steps_fold_but_the_failed_path_does_not() {
         assert!(page.find("class=\"axis\"") < page.find("<li "), "the axis is on top");
     }
     let svg = timeline_from_body(large_job(500, Some(40)).to_string());
-    let svg = render(&[&svg], ReportFormat::Svg).unwrap();
+    let svg = ReportFormat::Svg.render(&[&svg]);
     assert!(svg.contains("40 finished steps") && svg.contains("459 finished steps"), "{svg}");
 }
 
@@ -159,7 +161,7 @@ fn a_late_failure_among_many_running_nodes_is_in_every_format() {
         let timeline = late_failure(name);
         for jobs in [1, 2] {
             let timelines = vec![&timeline; jobs];
-            let page = |format| render(&timelines, format).unwrap();
+            let page = |format: ReportFormat| format.render(&timelines);
             let html = page(ReportFormat::Html);
             let prefixes = if jobs == 1 { &["r"][..] } else { &["j0r", "j1r"] };
             for id in prefixes.iter().map(|prefix| format!("{prefix}301")) {
@@ -185,14 +187,15 @@ fn a_late_failure_among_many_running_nodes_is_in_every_format() {
 fn many_timelines(number: usize) -> Vec<Timeline> {
     let timeline = |index: usize| {
         let failed = (index % 500 == 7).then_some(2);
-        let mut timeline = timeline_from_body(large_job(8, failed).to_string());
-        timeline.id = format!("{index:08x}-229a-11e8-9c75-0255ac100ceb");
-        timeline.name = Some(format!("cluster-of-the-team-{index}"));
+        let timeline = timeline_from_body(large_job(8, failed).to_string());
+        let timeline = timeline
+            .with_id(&format!("{index:08x}-229a-11e8-9c75-0255ac100ceb"))
+            .with_name(&format!("cluster-of-the-team-{index}"));
         if index % 500 == 13 {
-            timeline = unread_timeline();
-            timeline.name = Some(format!("{index:08x}"));
+            unread_timeline().with_name(&format!("{index:08x}"))
+        } else {
+            timeline
         }
-        timeline
     };
     (0..number).map(timeline).collect()
 }
@@ -207,7 +210,7 @@ fn five_thousand_jobs_are_small_pages_with_an_overview() {
         (ReportFormat::Mermaid, 50_000),
         (ReportFormat::Markdown, 60_000),
     ] {
-        let page = render(&timelines, format).unwrap();
+        let page = format.render(&timelines);
         assert!(page.len() < max, "{format:?} has {} bytes", page.len());
         for text in ["10 failed", "10 could not be read", "4980 succeeded", "cluster-of-the-team-7"]
         {
@@ -221,7 +224,7 @@ fn five_thousand_jobs_are_small_pages_with_an_overview() {
 #[test]
 fn reports_reference_no_external_resources() {
     for format in FORMATS {
-        let page = render(&[&failed_wait_timeline()], format).unwrap();
+        let page = format.render(&[&failed_wait_timeline()]);
         for outside in
             ["http:", "https:", "url(", "src=", "href=\"h", "@import", "<script", "<link"]
         {
@@ -233,18 +236,17 @@ fn reports_reference_no_external_resources() {
 
 fn check_hostile(job: &Value) {
     let ended = run_wait(WaitPolicy::new(), [status_error(503), reading_input(job)]);
-    let timelines =
-        [timeline_from_body(job.to_string()), Timeline::from_finished(&finished(ended))];
+    let timelines = [timeline_from_body(job.to_string()), timeline_from_finished(&finished(ended))];
     for format in FORMATS {
-        let page = render(&timelines.each_ref(), format).unwrap();
+        let page = format.render(&timelines.each_ref());
         assert_eq!(first_hazard(&page), None, "{format:?}");
         assert!(!page.contains("<svg onload"), "{format:?}");
         // Texts are truncated. Each occurs a few times in a page.
         assert!(page.len() < 1 << 20, "{format:?} has {}", page.len());
     }
-    let svg = render(&timelines.each_ref(), ReportFormat::Svg).unwrap();
+    let svg = ReportFormat::Svg.render(&timelines.each_ref());
     assert!(Document::parse(&svg).is_ok(), "{:?}", Document::parse(&svg).err());
-    let mermaid = render(&timelines.each_ref(), ReportFormat::Mermaid).unwrap();
+    let mermaid = ReportFormat::Mermaid.render(&timelines.each_ref());
     // A row consists of bullets, a text without colons, a colon, and two numbers.
     for row in mermaid.lines().filter(|line| line.trim_start().starts_with('·')) {
         let (text, times) = row.split_once(" :").unwrap();

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    report::timeline::{Bar, PhaseKind},
-    terminal::text::sanitize_line,
+    text::sanitize_line,
+    timeline::{Bar, PhaseKind},
 };
 
 /// The rectangle that a text covers.
@@ -66,7 +66,7 @@ fn row() -> impl Strategy<Value = TimelineRow> {
 proptest! {
     #[test]
     fn texts_do_not_overlap(rows in prop::collection::vec(row(), 1..8), many in any::<bool>()) {
-        let mut timeline = Timeline::new(None, rows, Vec::new());
+        let mut timeline = Timeline::unread().with_objects(rows);
         timeline.status = timeline.rows[0].phase.clone();
         timeline.label = timeline.rows[0].label.clone();
         timeline.cause = timeline.rows[0].reason.clone();
