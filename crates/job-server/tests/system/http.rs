@@ -89,6 +89,12 @@ impl EventStream {
 
     /// Returns the name and the data of the next event, or `None` at the end of the stream.
     pub(crate) fn next(&mut self) -> Option<(String, serde_json::Value)> {
+        let (name, data) = self.next_text()?;
+        Some((name, serde_json::from_str(&data).unwrap()))
+    }
+
+    /// Returns the name and the text of the next event, which is cheaper.
+    pub(crate) fn next_text(&mut self) -> Option<(String, String)> {
         let (mut name, mut line) = (String::new(), String::new());
         loop {
             line.clear();
@@ -100,7 +106,7 @@ impl EventStream {
             if let Some(event) = line.strip_prefix("event: ") {
                 name = event.trim_end().to_owned();
             } else if let Some(data) = line.strip_prefix("data: ") {
-                return Some((name, serde_json::from_str(data).unwrap()));
+                return Some((name, data.to_owned()));
             }
         }
     }
