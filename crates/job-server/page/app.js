@@ -58,10 +58,16 @@ function duration(ms) {
   return `${s}s`;
 }
 
-const number = value => Number.isFinite(value) ? value.toLocaleString("en-US", { maximumFractionDigits: 1 }) : "–";
+/** Returns a number with at most one decimal and separators of thousands, without the slow tables of locales. */
+function number(value) {
+  if (!Number.isFinite(value)) return "–";
+  const [whole, decimals] = String(Math.round(value * 10) / 10).split(".");
+  return whole.replace(/\B(?=(\d{3})+$)/g, ",") + (decimals ? `.${decimals}` : "");
+}
 const plural = (count, one, many = `${one}s`) => `${number(count)} ${count === 1 ? one : many}`;
 const time = text => { const ms = Date.parse(text); return Number.isNaN(ms) ? null : ms; };
-const localTime = ms => ms === null ? "" : new Date(ms).toLocaleString();
+let timeFormat = null;
+const localTime = ms => ms === null ? "" : (timeFormat ??= new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" })).format(ms);
 
 /** Quotes an argument for a shell. */
 const quote = text => /^[\w.,:@%+=/-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
@@ -391,7 +397,9 @@ async function readWaits(state, max, signal, add, isCurrent = () => true) {
     if (!isCurrent()) return;
     for (const status of page.waits) add(toRecord(status));
     count += page.waits.length;
-    render();
+    // The first rows appear at once.
+    if (limit === FIRST_LIMIT) renderNow();
+    else render();
     if (!page.next || page.waits.length === 0) return;
     after = page.next;
   }
