@@ -306,6 +306,9 @@ async fn start(
         lease: None,
         is_hinted: false,
         is_paused: paused.is_some(),
+        own_state: None,
+        urgency: None,
+        trust: 0,
         expected_end: None,
         created_at: now,
     };
