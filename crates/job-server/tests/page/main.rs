@@ -18,7 +18,7 @@ use self::{
 };
 
 /// Number of waits in the tests with many.
-const MANY: usize = 10_000;
+const WAIT_COUNT: usize = 10_000;
 
 /// Maximum memory of the scripts after a garbage collection.
 const MAX_HEAP_BYTES: f64 = 32.0 * 1024.0 * 1024.0;
@@ -62,7 +62,7 @@ async fn take_picture(browser: &mut Browser, name: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_waits_are_painted_early_in_bounded_memory() {
     const MAX_PAINT_MS: f64 = 1_000.0;
-    let fake = Fake::start((0..MANY).map(wait).collect()).await;
+    let fake = Fake::start((0..WAIT_COUNT).map(wait).collect()).await;
     let (mut paint, mut rows) = (f64::MAX, f64::MAX);
     // The shortest of three, because other tests run at the same time.
     for _ in 0..3 {
@@ -90,7 +90,7 @@ async fn ten_thousand_waits_are_painted_early_in_bounded_memory() {
 
     // Each wait changes several times.
     for round in 1..=5 {
-        for index in 0..MANY {
+        for index in 0..WAIT_COUNT {
             let mut status = wait(index);
             if status["active"].is_object() {
                 status["active"]["attempts"] = (round * 1_000).into();
