@@ -5,11 +5,13 @@ use std::env;
 use clap::{ArgMatches, CommandFactory, Parser, Subcommand, error::ErrorKind};
 
 use crate::{
-    commands::{cancel, completions, config, demo, get, list, ls, manual, show, sim, watch},
+    commands::{
+        cancel, completions, config, demo, get, list, ls, manual, server, show, sim, watch,
+    },
     connection, exit,
     flag_variables::{self, Variables},
     logging::LoggingArgs,
-    report, server,
+    report,
     terminal::stderr,
     wait,
 };

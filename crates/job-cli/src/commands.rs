@@ -2,6 +2,7 @@
 
 pub(crate) mod get;
 pub(crate) mod list;
+pub(crate) mod server;
 pub(crate) mod watch;
 pub(crate) mod ls;
 pub(crate) mod cancel;

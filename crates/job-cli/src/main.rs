@@ -10,7 +10,6 @@ mod flag_variables;
 mod connection;
 mod report;
 mod wait;
-mod server;
 mod commands;
 mod arguments;
 #[cfg(test)]

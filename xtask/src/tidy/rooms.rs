@@ -38,7 +38,7 @@ const ORDER: &[(&str, &str)] = &[
     ),
     (
         "job-cli",
-        "exit terminal logging runtime files input flag_variables connection report wait server commands arguments",
+        "exit terminal logging runtime files input flag_variables connection report wait commands arguments",
     ),
 ];
 

@@ -4,10 +4,10 @@ use clap::Args;
 use futures_util::{StreamExt, stream};
 
 use crate::{
+    commands::server::{ServerArgs, ServerErrorKind, Target, TargetArgs, WaitStatus},
     connection::MAX_IN_FLIGHT,
     exit::Exit,
     runtime::block_on,
-    server::{ServerArgs, ServerErrorKind, Target, TargetArgs, WaitStatus},
     terminal::{print, stderr, text},
 };
 

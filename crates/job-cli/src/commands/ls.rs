@@ -8,10 +8,10 @@ use job_model::ProjectId;
 use job_transport::clock::{Clock, TokioClock};
 
 use crate::{
+    commands::server::{Server, ServerArgs, Wait},
     exit::Exit,
     input::parse_id,
     runtime::block_on,
-    server::{Server, ServerArgs, Wait},
     terminal::{PrintFormat, format_duration, print, stderr, table},
 };
 

@@ -11,11 +11,11 @@ use job_transport::clock::{Clock, TokioClock};
 
 use self::follow::Follower;
 use crate::{
+    commands::server::{ServerArgs, ServerErrorKind, StartRequest, Target, TargetArgs},
     connection::MAX_IN_FLIGHT,
     exit::Exit,
     logging::Verbosity,
     runtime::block_on,
-    server::{ServerArgs, ServerErrorKind, StartRequest, Target, TargetArgs},
     terminal::{DurationArg, PrintFormat, Styles, TimeoutArg, print, stderr, text},
     wait::UntilArg,
 };

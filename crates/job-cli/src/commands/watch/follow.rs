@@ -10,10 +10,10 @@ use job_transport::{
 };
 
 use crate::{
+    commands::server::{Server, ServerErrorKind, Target, Wait, WaitResult},
     connection::MAX_IN_FLIGHT,
     exit::Exit,
     runtime::shutdown_signal,
-    server::{Server, ServerErrorKind, Target, Wait, WaitResult},
     terminal::{PrintFormat, Styles, print, stderr},
 };
 
