@@ -38,7 +38,7 @@ impl TokenDigest {
 pub(crate) struct Tokens {
     path: PathBuf,
     current: RwLock<Current>,
-    /// Tells streams that the tokens have changed.
+    /// Notifies streams of a change.
     changed: watch::Sender<()>,
 }
 

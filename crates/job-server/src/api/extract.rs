@@ -85,7 +85,7 @@ impl<T: DeserializeOwned + Default> FromRequest<Api> for OptionalJson<T> {
             return Err(Problem::new(problem::NOT_JSON, detail));
         }
         serde_json::from_slice(&body).map(Self).map_err(|error| {
-            // A field such as `endpoint` is often meant to choose where a request is sent.
+            // A field such as `endpoint` is often meant to choose the service.
             let note = if error.to_string().starts_with("unknown field") {
                 "; the project in the path names the endpoint and the credentials, which only the \
                  configuration of the server sets"

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::variable;
 
-/// Where the credentials of a project are.
+/// A reference to the credentials of a project.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum CredentialsConfig {
