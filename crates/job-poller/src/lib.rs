@@ -112,7 +112,6 @@ pub mod testing;
 pub mod budget;
 pub mod observer;
 mod report;
-mod listing;
 pub mod durable;
 #[cfg(feature = "tokio")]
 mod wait;

@@ -75,19 +75,13 @@ impl LearnedSchedule {
         Ok(())
     }
 
-    /// Returns whether the history is stored, because the endpoint is not on loopback.
-    pub(crate) const fn is_stored(&self) -> bool {
-        self.host.is_some()
-    }
-
-    /// Adds what waits have observed to the history in the database.
+    /// Adds what a wait has observed to the history in the database.
     pub(crate) async fn record(
         &self,
         transaction: &mut Transaction,
-        observations: impl AsRef<[Option<JobObservation>]>,
+        observations: [Option<JobObservation>; 2],
     ) -> Result<(), StoreError> {
         let Some(host) = &self.host else { return Ok(()) };
-        let observations = observations.as_ref();
         if observations.iter().all(Option::is_none) {
             return Ok(());
         }

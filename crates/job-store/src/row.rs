@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use job_poller::{
     WaitPolicy,
-    durable::{RowState, StoredResult, StoredWait, WaitKey},
+    durable::{StoredResult, StoredWait, WaitKey},
 };
 use job_transport::JobSnapshot;
 use serde::{Deserialize, Serialize};
@@ -30,12 +30,6 @@ pub(crate) struct WaitRow {
     pub(crate) lease: Option<Timestamp>,
     pub(crate) is_hinted: bool,
     pub(crate) is_paused: bool,
-    /// What the last reading of the job showed.
-    pub(crate) own_state: Option<RowState>,
-    /// The urgency of the last plan, in millionths.
-    pub(crate) urgency: Option<i64>,
-    /// How far a list replaces readings of the job. Only lists change it.
-    pub(crate) trust: i64,
     /// When the job is expected to end, if such jobs were observed.
     pub(crate) expected_end: Option<Timestamp>,
     pub(crate) created_at: Timestamp,
@@ -72,8 +66,7 @@ impl Extension {
 macro_rules! columns {
     () => {
         "key, number, tick, wait, snapshot, extension, receivers, due, lease, hinted, paused, \
-         own_state, urgency, trust, outcome, has_job_ended, result, expected_end, created_at, \
-         finished_at"
+         outcome, has_job_ended, result, expected_end, created_at, finished_at"
     };
 }
 pub(crate) use columns;
@@ -106,9 +99,6 @@ impl WaitRow {
             lease: row.time("lease")?,
             is_hinted: row.int("hinted")? != 0,
             is_paused: row.int("paused")? != 0,
-            own_state: row.json("own_state").unwrap_or_default(),
-            urgency: row.opt_int("urgency")?,
-            trust: row.int("trust")?,
             expected_end: row.time("expected_end")?,
             created_at,
         })
@@ -155,15 +145,14 @@ impl WaitRow {
         let key = self.key.to_string();
         let receivers = to_json(&self.receivers)?;
         let extension = self.extension.as_ref().map(to_json).transpose()?;
-        let own_state = self.own_state.as_ref().map(to_json).transpose()?;
         match &self.state {
             WaitState::Active(wait, due) => {
                 let snapshot = wait.checkpoint().machine().snapshot();
                 let text = to_json(&wait.as_ref().clone().with_snapshot(None))?;
                 let sql = "UPDATE cce_waits SET tick = $2, wait = $3, extension = $4, receivers = $5, \
                            due = $6, earliest = $7, lease = $8, hinted = $9, expected_end = $10, \
-                           changed_at = $11, own_state = $12, urgency = $13 WHERE key = $1";
-                let values: [Value<'_>; 13] = [
+                           changed_at = $11 WHERE key = $1";
+                let values: [Value<'_>; 11] = [
                     (&key).into(),
                     self.tick.into(),
                     (&text).into(),
@@ -175,8 +164,6 @@ impl WaitRow {
                     self.is_hinted.into(),
                     self.expected_end.into(),
                     now.into(),
-                    own_state.as_deref().into(),
-                    self.urgency.into(),
                 ];
                 transaction.execute(sql, &values).await?;
                 let is_same = match (before, snapshot) {
@@ -194,9 +181,8 @@ impl WaitRow {
                 let sql = "UPDATE cce_waits SET tick = $2, wait = NULL, snapshot = NULL, \
                            extension = NULL, receivers = $3, due = NULL, earliest = NULL, \
                            lease = NULL, hinted = 0, outcome = $4, has_job_ended = $5, result = $6, \
-                           finished_at = $7, expected_end = NULL, changed_at = $8, own_state = $9 \
-                           WHERE key = $1";
-                let values: [Value<'_>; 9] = [
+                           finished_at = $7, expected_end = NULL, changed_at = $8 WHERE key = $1";
+                let values: [Value<'_>; 8] = [
                     (&key).into(),
                     self.tick.into(),
                     (&receivers).into(),
@@ -205,7 +191,6 @@ impl WaitRow {
                     (&result.body).into(),
                     (*finished_at).into(),
                     now.into(),
-                    own_state.as_deref().into(),
                 ];
                 transaction.execute(sql, &values).await?;
             }

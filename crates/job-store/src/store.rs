@@ -306,9 +306,6 @@ async fn start(
         lease: None,
         is_hinted: false,
         is_paused: paused.is_some(),
-        own_state: None,
-        urgency: None,
-        trust: 0,
         expected_end: None,
         created_at: now,
     };

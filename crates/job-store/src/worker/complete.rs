@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use job_poller::{
     FinishedJob, WaitError, WaitErrorKind,
     budget::UrgencyBucket,
-    durable::{RowState, StoredResult, StoredWait},
+    durable::{StoredResult, StoredWait},
     observer::WaitFinished,
     schedule::JobObservation,
 };
@@ -117,9 +117,6 @@ impl Worker {
         let stored = StoredResult::new(&row.key, result);
         outbox::insert(transaction, &row.key, row.number, &stored, &row.receivers, now).await?;
         row.state = WaitState::Finished(stored, now);
-        if let Ok(finished) = result {
-            row.own_state = Some(RowState::from_digest(finished.snapshot.digest()));
-        }
         if self.schedule.is_none() {
             claimed.client.learned.record(transaction, observations(result)).await?;
         }
@@ -157,11 +154,9 @@ fn plan(
     let due = attempt.ended_at.saturating_add(delay).unwrap_or(Timestamp::MAX);
     // After a hint, the attempt is due as early as permitted.
     let earliest = wait.earliest_attempt_at().filter(|_| mem::take(&mut row.is_hinted));
-    row.urgency = attempt.urgency.map(|urgency| (urgency * 1e6) as i64).or(row.urgency);
     let urgency = wait.urgency();
     let snapshot = wait.checkpoint().machine().snapshot();
     let digest = snapshot.map(JobSnapshot::digest);
-    row.own_state = digest.map(RowState::from_digest);
     row.expected_end =
         digest.and_then(|digest| claimed.client.learned.expected_end(digest, attempt.ended_at));
     row.state = WaitState::Active(wait.into(), earliest.map_or(due, |at| at.min(due)));

@@ -3,7 +3,6 @@
 
 mod budget;
 mod deliveries;
-mod lists;
 mod machine;
 mod projects;
 

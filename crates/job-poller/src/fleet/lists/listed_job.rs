@@ -1,6 +1,6 @@
 //! What lists and hints have shown of one wait's job.
 
-use crate::listing::RowState;
+use super::row::RowState;
 
 /// What lists and hints have shown of one wait's job.
 #[derive(Clone, Copy, Default)]

@@ -7,8 +7,7 @@ use job_transport::ListReading;
 
 use super::Scheduler;
 use crate::{
-    fleet::lists::{ExpectedChange, MAX_EXPECTED_CHANGES, Presence},
-    listing::{RowAge, RowState},
+    fleet::lists::{ExpectedChange, MAX_EXPECTED_CHANGES, Presence, RowAge, RowState},
     machine::{Event, Input, ListIssue},
 };
 
