@@ -38,7 +38,7 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// Returns an error if a file cannot be read, if other users can read the key, or if the key does
+    /// Returns an error if a file cannot be read, if every user can read the key, or if the key does
     /// not belong to the certificate.
     pub(crate) fn open(certificate: PathBuf, key: PathBuf) -> anyhow::Result<Self> {
         let stamps = stamps(&certificate, &key);
