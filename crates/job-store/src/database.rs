@@ -167,6 +167,27 @@ impl Database {
         Ok(())
     }
 
+    /// Executes the smallest query.
+    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
+        match &self.pool {
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(pool) => sqlx::query("SELECT 1").execute(pool).await.map(drop)?,
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(pool) => sqlx::query("SELECT 1").execute(pool).await.map(drop)?,
+        }
+        Ok(())
+    }
+
+    /// Closes the pool.
+    pub(crate) async fn close(&self) {
+        match &self.pool {
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(pool) => pool.close().await,
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(pool) => pool.close().await,
+        }
+    }
+
     /// Begins a transaction that only reads.
     pub(crate) async fn begin_read(&self) -> Result<Transaction, StoreError> {
         let inner = match &self.pool {

@@ -5,6 +5,7 @@ mod list;
 mod summary;
 
 use std::{
+    collections::HashSet,
     hash::{BuildHasher, RandomState},
     sync::Arc,
     time::Duration,
@@ -31,7 +32,7 @@ use crate::{
     error::StoreError,
     outbox,
     receiver::Receiver,
-    row::{Extension, WaitRow, WaitState, columns, hint},
+    row::{Extension, WaitRow, WaitState, columns, hint, read_project},
     status::WaitStatus,
     watch::Watch,
 };
@@ -240,6 +241,34 @@ impl Store {
         self.set_paused(project, delete, false).await?;
         self.changed.notify_waiters();
         Ok(())
+    }
+
+    /// Returns the projects that are paused, also those without waits.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the database fails.
+    pub async fn paused_projects(&self) -> Result<HashSet<ProjectId>, StoreError> {
+        let mut transaction = self.database.begin_read().await?;
+        let rows = transaction.rows("SELECT project FROM cce_paused_projects", &[]).await?;
+        rows.iter().map(read_project).collect()
+    }
+
+    /// Checks that the database answers, with the smallest query.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the database does not answer. The pool of connections sets the timeout.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.database.ping().await
+    }
+
+    /// Closes the pool of connections, after the calls in progress have returned. All later calls
+    /// fail.
+    ///
+    /// SQLite then moves all changes to the main file of the database. Let the workers end first.
+    pub async fn close(&self) {
+        self.database.close().await;
     }
 
     /// Returns the notifier, if this process can deliver to the address.

@@ -128,7 +128,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
         tracing::warn!("some attempts had not ended in time; they will be repeated");
         worker.abort();
     }
-    database.close().await;
+    database.store.close().await;
     Ok(())
 }
 

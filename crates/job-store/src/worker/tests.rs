@@ -6,7 +6,7 @@ mod deliveries;
 mod machine;
 mod projects;
 
-use std::sync::Mutex;
+use std::{collections::HashSet, sync::Mutex};
 
 use job_poller::{
     WaitPolicy,
@@ -204,9 +204,17 @@ async fn a_paused_project_makes_no_requests() {
     assert_eq!(status(&bed.store, "b").await.state, WaitStateLabel::Paused);
     let overdue = bed.store.list(&crate::ListQuery::new().overdue()).await.unwrap();
     assert_eq!(overdue.waits.len(), 2);
-    bed.store.resume(&project).await.unwrap();
+    let (active, unused) = ("q:a".parse().unwrap(), "unused".parse().unwrap());
+    bed.store.watch(&active, &Watch::new()).await.unwrap();
+    bed.store.pause(&unused).await.unwrap();
+    let paused = bed.store.paused_projects().await.unwrap();
+    assert_eq!(paused, HashSet::from([project.clone(), unused.clone()]));
+    for project in [&project, &unused] {
+        bed.store.resume(project).await.unwrap();
+    }
+    assert!(bed.store.paused_projects().await.unwrap().is_empty());
     bed.run_until(301).await;
-    assert_eq!(bed.cloud.requests().len(), 2);
+    assert_eq!(bed.cloud.requests().len(), 3);
 }
 
 #[tokio::test]
