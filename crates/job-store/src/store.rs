@@ -382,6 +382,9 @@ async fn change(
     Ok(row)
 }
 
+/// The maximum number of rows that one transaction deletes.
+const MAX_DELETED: i64 = 1000;
+
 impl Store {
     /// Deletes waits that finished longer ago than `retention`, with their notifications, and lists
     /// of projects without waits. Each transaction is short, so that no claim has to wait for it.
@@ -389,21 +392,22 @@ impl Store {
         const STATEMENTS: [&str; 3] = [
             "DELETE FROM cce_waits WHERE key IN (SELECT key FROM cce_waits WHERE finished_at < $1 \
              AND NOT EXISTS (SELECT 1 FROM cce_outbox WHERE cce_outbox.key = cce_waits.key \
-             AND cce_outbox.state = 'pending') LIMIT 1000)",
+             AND cce_outbox.state = 'pending') LIMIT $2)",
             "DELETE FROM cce_outbox WHERE id IN \
-             (SELECT id FROM cce_outbox WHERE ended_at < $1 LIMIT 1000)",
+             (SELECT id FROM cce_outbox WHERE ended_at < $1 LIMIT $2)",
             "DELETE FROM cce_lists WHERE project IN (SELECT project FROM cce_lists WHERE due < $1 \
              AND NOT EXISTS (SELECT 1 FROM cce_waits WHERE cce_waits.project = cce_lists.project) \
-             LIMIT 1000)",
+             LIMIT $2)",
         ];
         for statement in STATEMENTS {
             loop {
                 let mut transaction = self.database.begin().await?;
                 let now = transaction.now().await?;
                 let before = now.saturating_sub(retention).unwrap_or(Timestamp::MIN);
-                let deleted = transaction.execute(statement, &[before.into()]).await?;
+                let deleted =
+                    transaction.execute(statement, &[before.into(), MAX_DELETED.into()]).await?;
                 transaction.commit().await?;
-                if deleted < 1000 {
+                if (deleted as i64) < MAX_DELETED {
                     break;
                 }
             }

@@ -322,6 +322,32 @@ async fn a_wait_that_cannot_be_read_does_not_stop_the_others() {
     assert_eq!(outcome(&bed.store, "a").await.as_deref(), Some("succeeded"));
 }
 
+#[tokio::test]
+async fn the_job_as_last_read_is_kept_with_its_wait() {
+    let rows = [
+        (vec![], false, None),
+        (vec![Reply::Status(404, None)], false, None),
+        (vec![RUNNING], false, Some("Running")),
+        (vec![RUNNING], true, Some("Running")),
+        (vec![RUNNING, SUCCESS], false, Some("Success")),
+        (vec![Reply::Status(404, None)], true, None),
+    ];
+    for (replies, is_canceled, expected) in rows {
+        let bed = TestBed::new(&replies).await;
+        assert!(bed.store.job(&key("a")).await.unwrap().is_none(), "no wait is stored");
+        bed.store.watch(&key("a"), &Watch::new()).await.unwrap();
+        if !replies.is_empty() {
+            bed.run_until(100).await;
+        }
+        if is_canceled {
+            bed.store.cancel(&key("a")).await.unwrap();
+        }
+        let job = bed.store.job(&key("a")).await.unwrap();
+        let phase = job.and_then(|job| job.phase().map(ToString::to_string));
+        assert_eq!(phase.as_deref(), expected, "{replies:?} {is_canceled}");
+    }
+}
+
 /// Counts what it receives: starts, attempts, ends, and states of the budget.
 #[derive(Clone, Default)]
 struct Counter(Arc<Mutex<[usize; 4]>>);
