@@ -91,6 +91,8 @@ impl Database {
             .await
             .with_context(context)?;
         let store = Store::sqlite(pool).await.with_context(context)?;
+        // The process that held the leases has ended, because this process has locked the file.
+        store.release_leases().await.with_context(context)?;
         Ok(Self { store: with_webhook(store, webhook), _lock: Some(lock) })
     }
 

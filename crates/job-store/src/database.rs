@@ -167,6 +167,16 @@ impl Database {
         Ok(())
     }
 
+    /// Returns whether other processes may use the database.
+    pub(crate) const fn is_shared(&self) -> bool {
+        match &self.pool {
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(_) => true,
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(_) => false,
+        }
+    }
+
     /// Executes the smallest query.
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
         match &self.pool {

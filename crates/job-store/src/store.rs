@@ -254,6 +254,31 @@ impl Store {
         rows.iter().map(read_project).collect()
     }
 
+    /// Releases the leases of a process that was killed, so that its attempts and its deliveries are
+    /// repeated at once, and not after a minute or two.
+    ///
+    /// Call it before the first worker starts, and only if no other process uses the database, for
+    /// example because this process has locked a file. If a worker holds a lease, its request is sent
+    /// twice. With PostgreSQL, the call has no effect, because other processes may hold the leases.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the database fails.
+    pub async fn release_leases(&self) -> Result<(), StoreError> {
+        if self.database.is_shared() {
+            return Ok(());
+        }
+        let mut transaction = self.database.begin().await?;
+        for statement in [
+            "UPDATE cce_waits SET lease = NULL WHERE lease IS NOT NULL",
+            "UPDATE cce_lists SET lease = NULL WHERE lease IS NOT NULL",
+            "UPDATE cce_outbox SET lease = NULL WHERE lease IS NOT NULL",
+        ] {
+            transaction.execute(statement, &[]).await?;
+        }
+        transaction.commit().await
+    }
+
     /// Checks that the database answers, with the smallest query.
     ///
     /// # Errors

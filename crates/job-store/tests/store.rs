@@ -244,6 +244,20 @@ async fn a_wait_that_is_started_while_its_project_is_paused_is_paused() {
 }
 
 #[tokio::test]
+async fn leases_in_postgres_are_not_released() {
+    let Some(postgres) = Postgres::start("leases") else { return };
+    let pool = pool(&postgres, 2).await;
+    let store = Store::postgres(pool.clone()).await.unwrap();
+    let key: WaitKey = "p:a".parse().unwrap();
+    store.watch(&key, &Watch::new()).await.unwrap();
+    let lease = "UPDATE cce_waits SET lease = 9e15";
+    sqlx::query(lease).execute(&pool).await.unwrap();
+    store.release_leases().await.unwrap();
+    let status = store.get(&key).await.unwrap().unwrap();
+    assert!(status.active.unwrap().is_in_flight, "another process makes the attempt");
+}
+
+#[tokio::test]
 async fn a_store_is_opened_without_the_right_to_create_tables_but_not_with_newer_tables() {
     let Some(postgres) = Postgres::start("tables") else { return };
     let pool = pool(&postgres, 1).await;
