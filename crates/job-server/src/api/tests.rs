@@ -60,7 +60,7 @@ impl TestBed {
         let worker = Worker::for_projects(database.store.clone(), [(id, project.client.clone())])
             .observer(observer.clone());
         let stop = CancellationToken::new();
-        let api = Api(Arc::new(Shared {
+        let api = Arc::new(ApiState {
             projects: Projects::new(vec![project]),
             tokens: Arc::new(Tokens::open(token_file, false).unwrap()),
             hosts: AllowedHosts::new([127, 0, 0, 1].into(), &[]),
@@ -70,8 +70,8 @@ impl TestBed {
             worker: observer,
             stop: stop.clone(),
             database,
-        }));
-        Self { router: router_with(api.clone()), api, sim, worker, stop, _folder: folder }
+        });
+        Self { router: router(api.clone()), api, sim, worker, stop, _folder: folder }
     }
 
     /// Sends a request with the token, and returns the response before its body is read.
