@@ -144,8 +144,8 @@ async fn check_host(State(api): State<Api>, request: Request, next: Next) -> Res
     Problem::new(problem::UNKNOWN_HOST, detail).into_response()
 }
 
-/// Returns whether all hosts that a request names are allowed, and there is one. A request can have one
-/// in its URL and one in a header.
+/// Returns whether a request names at least one host, and all its hosts are allowed. A request can have
+/// a host in its URL and another one in a header.
 fn is_host_allowed(allowed: &AllowedHosts, request: &Request) -> bool {
     let header = request.headers().get(header::HOST).map(HeaderValue::to_str);
     let authority = request.uri().authority().map(|authority| Ok(authority.as_str()));

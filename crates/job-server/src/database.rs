@@ -62,7 +62,7 @@ impl Database {
                 _ => {}
             }
         }
-        // Nothing is lost that the next start needs.
+        // The next start does not need this file.
         Self::open_sqlite(file, lock, SqliteSynchronous::Off, webhook).await
     }
 
@@ -139,7 +139,7 @@ fn lock(database: &Path) -> anyhow::Result<File> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => bail!(
-            "another server uses it; stop that one, use another --state-dir, or share a PostgreSQL \
+            "another server uses it; stop that server, use another --state-dir, or share a PostgreSQL \
              database"
         ),
         Err(fs::TryLockError::Error(error)) => Err(error.into()),
