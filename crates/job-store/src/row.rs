@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use job_model::ProjectId;
 use job_poller::{
     WaitPolicy,
     durable::{StoredResult, StoredWait, WaitKey},
@@ -251,6 +252,11 @@ pub(crate) async fn hint(
 /// Reads the key of a wait from a row of any table.
 pub(crate) fn read_key(row: &Row) -> Result<WaitKey, StoreError> {
     row.text("key")?.parse().map_err(|error| StoreError::unreadable("key", error))
+}
+
+/// Reads the id of a project from a row of any table.
+pub(crate) fn read_project(row: &Row) -> Result<ProjectId, StoreError> {
+    row.text("project")?.parse().map_err(|error| StoreError::unreadable("project", error))
 }
 
 pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {

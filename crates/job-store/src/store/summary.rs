@@ -77,7 +77,7 @@ pub struct BudgetSummary {
 pub struct Changes {
     /// The waits.
     pub waits: Vec<WaitStatus>,
-    /// Where the next call begins.
+    /// The position to pass to the next call.
     pub next: ChangeCursor,
     /// Whether there are more, so that the next call should follow at once.
     pub has_more: bool,
@@ -172,7 +172,7 @@ impl Store {
     }
 }
 
-/// Returns the budget. Counts in a transaction of its own, so that no claim waits for it.
+/// Returns the budget. Reads without a lock, so that no claim waits for it.
 async fn budget_status(
     transaction: &mut Transaction,
     now: Timestamp,
