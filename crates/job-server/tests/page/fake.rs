@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    io,
+    fs, io,
     sync::{Arc, Mutex},
 };
 
@@ -272,20 +272,25 @@ fn is_success(status: &Value) -> bool {
     status["result"]["outcome"] == "succeeded"
 }
 
+/// Returns a file of the page.
+fn file(path: &str) -> Option<Response> {
+    let path = if path == "/" { "/index.html" } else { path };
+    let kind = match path.rsplit_once('.')?.1 {
+        "html" => "text/html; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "js" => "text/javascript; charset=utf-8",
+        "svg" => "image/svg+xml",
+        _ => return None,
+    };
+    let content = fs::read(format!("{}/page{path}", env!("CARGO_MANIFEST_DIR"))).ok()?;
+    Some(reply(StatusCode::OK, kind, content))
+}
+
 /// Answers any request.
 async fn answer(State(api): State<Api>, request: Request) -> Result<Response, Infallible> {
     let path = request.uri().path().to_owned();
-    let file = match &*path {
-        "/" => Some(("text/html; charset=utf-8", &include_bytes!("../../page/index.html")[..])),
-        "/app.js" => {
-            Some(("text/javascript; charset=utf-8", &include_bytes!("../../page/app.js")[..]))
-        }
-        "/app.css" => Some(("text/css; charset=utf-8", &include_bytes!("../../page/app.css")[..])),
-        "/icon.svg" => Some(("image/svg+xml", &include_bytes!("../../page/icon.svg")[..])),
-        _ => None,
-    };
-    if let Some((kind, body)) = file {
-        return Ok(reply(StatusCode::OK, kind, body));
+    if let Some(reply) = file(&path) {
+        return Ok(reply);
     }
     if !api.up.borrow().0 {
         return Ok(problem(StatusCode::SERVICE_UNAVAILABLE, "the database cannot be reached"));
