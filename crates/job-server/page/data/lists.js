@@ -110,5 +110,4 @@ export function stopReading() {
   lastReading += 1;
   lastUndelivered += 1;
   changedKeys = null;
-  store.isLoading = false;
 }

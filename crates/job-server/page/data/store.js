@@ -18,8 +18,8 @@ export const store = {
   summary: null,
   /** Whether waits were left out because there are too many. */
   hasLeftOut: false,
-  /** Whether the lists of waits are being read. */
-  isLoading: false,
+  /** Whether the lists of waits have not been read to their end. */
+  isLoading: true,
 };
 
 /** The clock of the server minus the clock of this machine, in milliseconds. */
@@ -72,5 +72,5 @@ export const projectName = id => store.projects.get(id) ?? clean(id, 80);
 export function clearStore() {
   store.waits.clear();
   store.projects = new Map();
-  Object.assign(store, { undelivered: [], summary: null, hasLeftOut: false });
+  Object.assign(store, { undelivered: [], summary: null, hasLeftOut: false, isLoading: true });
 }

@@ -58,6 +58,8 @@ export function clear() {
   waitsView.clear();
   noticesView.clear();
   clearAttention();
+  shownProjects = null;
+  $("filter-project").replaceChildren(el("option", { value: "" }, "All"));
 }
 
 function renderProjects() {
