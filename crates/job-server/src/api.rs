@@ -118,7 +118,12 @@ async fn observe(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let duration = clock.monotonic().saturating_sub(began);
     let status = response.status().as_u16();
-    let route = route.as_ref().map_or("other", MatchedPath::as_str);
+    // The files of the page count as one route.
+    let route = match &route {
+        Some(_) if page::is_static(&path) => "/",
+        Some(route) => route.as_str(),
+        None => "other",
+    };
     metrics::count_request(route, method, status, duration);
     tracing::debug!(method, path, status, ?duration, "request");
     let headers = response.headers_mut();

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod browser;
+mod data;
 mod fake;
 
 use std::{env, fs, path::PathBuf};
@@ -14,7 +15,8 @@ use serde_json::{Value, json};
 
 use self::{
     browser::Browser,
-    fake::{Fake, HOSTILE, TOKEN, wait},
+    data::{HOSTILE, wait},
+    fake::{Fake, TOKEN},
 };
 
 /// Number of waits in the tests with many.
@@ -119,10 +121,10 @@ async fn ten_thousand_waits_are_painted_early_in_bounded_memory() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hostile_texts_stay_text() {
-    let waits: Vec<_> = (0..30).map(fake::hostile_wait).collect();
+    let waits: Vec<_> = (0..30).map(data::hostile_wait).collect();
     let keys: Vec<_> = waits.iter().map(|wait| wait["key"].clone()).collect();
     let fake = Fake::start(waits).await;
-    fake.set_notifications(vec![fake::notification(&keys[0], HOSTILE)]);
+    fake.set_notifications(vec![data::notification(&keys[0], HOSTILE)]);
     let Some(mut browser) = sign_in(&fake).await else { return };
     for state in ["active", "failed", "finished", "paused", "overdue"] {
         browser.set_state(state).await;
@@ -198,7 +200,7 @@ async fn a_dropped_connection_is_shown_and_recovers() {
     browser.until("document.getElementById('stale').hidden").await;
     browser.set_filter("renamed-meanwhile").await;
     browser.until_text("#count", "1 to 1 of 1").await;
-    browser.set_filter(fake::job(6).as_str()).await;
+    browser.set_filter(data::job(6).as_str()).await;
     browser.until_text("#count", "No wait matches.").await;
 
     // A client that was too slow reads the lists again.
@@ -285,10 +287,10 @@ const PROBE: &str = r"(() => {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_page_is_readable_on_a_phone_and_in_both_color_schemes() {
-    let waits: Vec<_> = (0..400).map(wait).chain((400..410).map(fake::hostile_wait)).collect();
+    let waits: Vec<_> = (0..400).map(wait).chain((400..410).map(data::hostile_wait)).collect();
     let key = waits[7]["key"].clone();
     let fake = Fake::start(waits).await;
-    fake.set_notifications(vec![fake::notification(&key, "the receiver answered 410 Gone")]);
+    fake.set_notifications(vec![data::notification(&key, "the receiver answered 410 Gone")]);
     let Some(mut browser) = sign_in(&fake).await else { return };
     for (width, height, name) in
         [(1440, 900, "desktop"), (768, 1024, "tablet"), (390, 844, "phone"), (360, 740, "small")]
