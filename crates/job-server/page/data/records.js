@@ -4,8 +4,6 @@ import { clean, duration, parseTime } from "../format.js";
 
 /** How long an attempt is due before its wait is overdue, as in the server. */
 const OVERDUE_MS = 120_000;
-/** The outcomes that are a success. */
-const SUCCESSES = new Set(["succeeded", "ready", "gone"]);
 
 function splitKey(key) {
   const at = String(key).indexOf(":");
@@ -39,7 +37,7 @@ export function toWait(status) {
     deadlineAt: parseTime(active?.deadline_at),
     error: clean(active?.last_error),
     outcome,
-    isFailed: outcome !== null && !SUCCESSES.has(outcome),
+    isFailed: outcome !== null && !result.is_success,
     step: clean(path.slice(1).join(" > "), 160),
     reason: clean(reason),
     seconds: report.duration ?? report.elapsed ?? null,
@@ -78,7 +76,7 @@ export function outcomeKind(wait) {
     return wait.state === "paused" ? "paused" : wait.state === "unreadable" ? "stopped" : "active";
   }
   if (!wait.isFailed) return "success";
-  return wait.outcome === "failed" || wait.outcome === "broken" ? "failed" : "stopped";
+  return wait.state === "ended" ? "failed" : "stopped";
 }
 
 /** Returns why a job or a wait has failed. */

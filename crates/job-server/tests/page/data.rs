@@ -78,7 +78,7 @@ fn result(index: usize, outcome: &str, job_type: &str, name: &str) -> Value {
     let error = (outcome == "deadline_exceeded").then_some(
         "the job did not end before the deadline (412 attempts in 1h; the job was last seen Running)",
     );
-    json!({"outcome": outcome, "finished_at": time(-(number(index) * 31 % 9000)), "report": {
+    json!({"outcome": outcome, "is_success": outcome == "succeeded", "finished_at": time(-(number(index) * 31 % 9000)), "report": {
         "outcome": outcome, "type": job_type, "name": name,
         "phase": if is_failed { "Failed" } else { "Running" },
         "failure": is_failed.then_some(failure), "failures": null, "error": error,
@@ -117,8 +117,8 @@ pub(crate) fn hostile_wait(index: usize) -> Value {
     if index.is_multiple_of(2) {
         status["state"] = "ended".into();
         status["active"] = Value::Null;
-        status["result"] = json!({"outcome": "failed", "finished_at": time(-number(index)), "report": {
-            "type": HOSTILE, "name": HOSTILE, "phase": HOSTILE, "error": HOSTILE, "outcome": "failed",
+        status["result"] = json!({"outcome": "gone", "is_success": false, "finished_at": time(-number(index)), "report": {
+            "type": HOSTILE, "name": HOSTILE, "phase": HOSTILE, "error": HOSTILE, "outcome": "gone",
             "failure": {"job_types": [HOSTILE, HOSTILE], "reason": HOSTILE, "name": HOSTILE}, "elapsed": 1.0}});
     } else {
         status["state"] = "waiting".into();
@@ -141,7 +141,7 @@ pub(crate) fn notification(key: &Value, error: &str) -> Value {
 
 /// Returns whether a wait has succeeded.
 pub(crate) fn is_success(status: &Value) -> bool {
-    status["result"]["outcome"] == "succeeded"
+    status["result"]["is_success"] == true
 }
 
 /// Returns the summary of a server with these waits.
@@ -158,7 +158,7 @@ pub(crate) fn summary(waits: &[Value], notifications: &[Value]) -> Value {
             "paused": count(|one| one["state"] == "paused"),
             "overdue": count(is_overdue),
             "succeeded": count(is_success),
-            "failed": count(|one| one["result"]["outcome"] == "failed"),
+            "failed": count(|one| one["state"] == "ended" && !is_success(one)),
             "stopped": count(|one| one["state"] == "stopped"),
         },
         "notifications": {"pending": 0, "failed": notifications.len()},

@@ -160,7 +160,7 @@ async fn hostile_texts_stay_text() {
     }
     let scripts = browser.evaluate("[...document.scripts].map(script => script.src)").await;
     assert_eq!(scripts, json!([format!("{}app.js", fake.url())]));
-    assert_eq!(browser.evaluate("document.title").await, "CCE jobs");
+    browser.until("document.title === 'CCE jobs'").await;
     assert_eq!(browser.evaluate("window.stolen ?? null").await, Value::Null);
     for path in fake.paths() {
         assert!(!path.contains("stolen") && !path.contains("onload"), "{path}");
