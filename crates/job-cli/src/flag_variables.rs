@@ -10,7 +10,7 @@ use clap::{
 
 const PREFIX: &str = "CCE_JOB_";
 
-/// The commands whose flags have variables. The others use neither the service nor a server.
+/// The commands whose flags have variables. The others send no requests.
 const COMMANDS: [&str; 8] = ["get", "list", "wait", "config", "watch", "ls", "cancel", "durable"];
 
 /// The clients of `cce-job-server`. Their `--project` is the name of a project there, and has no

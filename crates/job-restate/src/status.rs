@@ -61,7 +61,7 @@ struct ActiveStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum WaitStateLabel {
-    /// There is no wait: none was started, or it finished and was deleted after the retention.
+    /// The job has no wait: no wait was started, or it finished and was deleted after the retention.
     None,
     Waiting,
     /// The tick of the wait is overdue, so it stands still until the watchdog or a `watch` revives it.

@@ -238,8 +238,8 @@ async fn cancel_stops_waits() {
             "unknown" => problem(
                 404,
                 "not-found",
-                "There is no such resource",
-                "no wait for this job is stored; PUT starts one",
+                "The resource does not exist",
+                "the job has no wait; PUT starts one",
             ),
             "done" => ok(finished("done", "ended", &report("succeeded", &json!({})))),
             job => ok(finished(job, "stopped", &report("stopped", &json!({"error": "stopped"})))),

@@ -219,7 +219,7 @@ async fn answer(State(api): State<Api>, request: Request) -> Result<Response, In
                     .replace("%27", "'");
                 match data.waits.iter().find(|status| status["key"] == key) {
                     Some(status) => ok(status.clone()),
-                    None => problem(StatusCode::NOT_FOUND, "there is no wait for this job"),
+                    None => problem(StatusCode::NOT_FOUND, "the job has no wait"),
                 }
             }
             None => problem(StatusCode::NOT_FOUND, "unknown path"),
