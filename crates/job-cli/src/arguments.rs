@@ -6,7 +6,7 @@ use clap::{ArgMatches, CommandFactory, Parser, Subcommand, error::ErrorKind};
 
 use crate::{
     commands::{
-        cancel, completions, config, demo, get, list, ls, manual, server, show, sim, watch,
+        cancel, completions, config, demo, get, list, ls, manual, retry, server, show, sim, watch,
     },
     connection, exit,
     flag_variables::{self, Variables},
@@ -21,8 +21,8 @@ use crate::{
 /// Creating or deleting a cluster or node returns a job id, and the work continues in the
 /// background. `wait` waits for the job and reports whether it succeeded, or which step (a sub-job)
 /// failed and why. `get` prints the current state of jobs, and `list` prints all jobs of a project.
-/// `show` and `report` need no network: they read a reply that `get --raw` has saved. `watch`, `ls`
-/// and `cancel` are clients of the program cce-job-server, which waits for many users.
+/// `show` and `report` need no network: they read a reply that `get --raw` has saved. `watch`, `ls`,
+/// `cancel` and `retry` are clients of the program cce-job-server, which waits for many users.
 #[derive(Parser)]
 #[command(name = "cce-job", version, after_help = exit::HELP, after_long_help = long_help())]
 pub(crate) struct Arguments {
@@ -57,6 +57,9 @@ pub(crate) enum Command {
     /// Stop waits of cce-job-server; the jobs continue
     #[command(after_help = cancel::HELP, after_long_help = join_help(&[cancel::HELP, server::HELP]))]
     Cancel(cancel::Arguments),
+    /// Send notifications of cce-job-server again that were not delivered
+    #[command(after_help = retry::HELP, after_long_help = join_help(&[retry::HELP, server::HELP]))]
+    Retry(retry::Arguments),
     /// Print a job from a saved reply (no network)
     #[command(after_help = show::HELP)]
     Show(show::Arguments),

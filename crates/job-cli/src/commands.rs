@@ -6,6 +6,7 @@ pub(crate) mod server;
 pub(crate) mod watch;
 pub(crate) mod ls;
 pub(crate) mod cancel;
+pub(crate) mod retry;
 pub(crate) mod show;
 pub(crate) mod config;
 pub(crate) mod sim;

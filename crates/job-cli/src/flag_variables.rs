@@ -11,11 +11,12 @@ use clap::{
 const PREFIX: &str = "CCE_JOB_";
 
 /// The commands whose flags have variables. The others send no requests.
-const COMMANDS: [&str; 8] = ["get", "list", "wait", "config", "watch", "ls", "cancel", "durable"];
+const COMMANDS: [&str; 9] =
+    ["get", "list", "wait", "config", "watch", "ls", "cancel", "retry", "durable"];
 
 /// The clients of `cce-job-server`. Their `--project` is the name of a project there, and has no
 /// variable.
-const SERVER_COMMANDS: [&str; 3] = ["watch", "ls", "cancel"];
+const SERVER_COMMANDS: [&str; 4] = ["watch", "ls", "cancel", "retry"];
 
 /// The variable with a secret, which has no flag.
 const TOKEN_ID: &str = "server_token";

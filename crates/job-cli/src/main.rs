@@ -26,7 +26,7 @@ use job_transport::transport::display_chain;
 
 use crate::{
     arguments::{Arguments, Command},
-    commands::{cancel, completions, config, demo, get, list, ls, manual, show, sim, watch},
+    commands::{cancel, completions, config, demo, get, list, ls, manual, retry, show, sim, watch},
     exit::Exit,
     logging::Verbosity,
     runtime::block_on,
@@ -64,6 +64,7 @@ fn run(command: Command, verbosity: Verbosity, flags: &Flags) -> anyhow::Result<
         Command::Watch(arguments) => watch::run(&arguments, verbosity),
         Command::Ls(arguments) => ls::run(&arguments),
         Command::Cancel(arguments) => cancel::run(&arguments),
+        Command::Retry(arguments) => retry::run(&arguments),
         Command::Show(arguments) => show::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Config(arguments) => {

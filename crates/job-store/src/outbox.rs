@@ -45,7 +45,7 @@ pub(crate) async fn insert(
     for (index, receiver) in (0..).zip(receivers) {
         // Contains a hash, because the address may contain a secret.
         let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(to_json(receiver)?));
-        let id = format!("{} {hash}", notification.id());
+        let id = format!("{}.{hash}", notification.id());
         let delivery = Delivery::new().with_seed(wait_number.wrapping_add(index));
         let delivery = to_json(&delivery)?;
         let sql = "INSERT INTO cce_outbox (id, key, number, outcome, receiver, queue, body, delivery, \

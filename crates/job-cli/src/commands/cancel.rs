@@ -19,8 +19,9 @@ Examples:
   cce-job cancel 354331b2c-229a-11e8-9c75-0255ac100ceb
   cce-job ls --state overdue -o json | jq -r '.[].key' | cce-job cancel -
 
-The exit code is 0 if no wait is active any more, 7 if the server has no wait for a job, 4 if it
-refused the token, 2 if it refused a request, and 1 if it cannot be reached.";
+The exit code is 0 if all these waits are stopped or had finished, 7 if the server has no wait for a
+job or no such project, 4 if it refused the token, 2 if it refused a request, and 1 if it cannot be
+reached.";
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -34,7 +35,7 @@ pub(crate) struct Arguments {
 ///
 /// # Errors
 ///
-/// Returns an error if a setting cannot be used, if the server cannot be reached or refuses the token,
+/// Returns an error if a setting is invalid, if the server cannot be reached or refuses the token,
 /// or if writing to stdout fails.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let ids = arguments.targets.read_ids()?;
@@ -52,7 +53,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
                     print::write_stdout(format!("{job} {done}\n"))?;
                 }
                 Err(error)
-                    if matches!(error.kind, ServerErrorKind::NoWait | ServerErrorKind::Refused) =>
+                    if matches!(
+                        error.kind,
+                        ServerErrorKind::NotFound | ServerErrorKind::Refused
+                    ) =>
                 {
                     stderr::line(&format!("cce-job: {job}: {error}"));
                     exit = exit.worse(error.exit);

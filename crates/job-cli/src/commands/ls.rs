@@ -41,7 +41,8 @@ pub(crate) struct Arguments {
     /// Maximum number of waits
     #[arg(long, value_name = "COUNT", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
-    /// Output format; human: a table, json: an array on one line, as the server names the fields
+    /// Output format; human: a table, json: one line with an array, with the field names of
+    /// the server's API
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "human")]
     output: PrintFormat,
     #[command(flatten)]
@@ -79,7 +80,7 @@ struct List {
 ///
 /// # Errors
 ///
-/// Returns an error if a setting cannot be used, if the list cannot be read, or if writing to stdout
+/// Returns an error if a setting is invalid, if the list cannot be read, or if writing to stdout
 /// fails.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let server = arguments.server.connect()?;

@@ -11,7 +11,7 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::Context;
 use bytes::Bytes;
 use clap::Args;
-use http::{HeaderValue, Method, Request, Uri, header, uri::Scheme};
+use http::{HeaderValue, Method, Request, Response, Uri, header, uri::Scheme};
 use jiff::{Timestamp, fmt::rfc2822};
 use job_transport::{
     Endpoint,
@@ -36,12 +36,13 @@ use crate::{
     flag_variables::FromVariables,
 };
 
-/// The section of `--help` about the token and the exit codes.
+/// The section of `--help` about the token.
 pub(crate) const HELP: &str = "\
 The token comes from the file of --server-token-file, or else from the environment variable
 CCE_JOB_SERVER_TOKEN, or else, if the server is on this machine, from the file cce-job/server-token
 in your state folder, such as ~/.local/state, which the server creates. The first line of the file
-is used; empty lines and comments are skipped. A file that every user can read is refused.";
+is used; empty lines and comments are skipped. A file that every user can read is refused,
+unless it belongs to root or is on a read-only mount.";
 
 /// The port on which the server listens by default.
 const DEFAULT_SERVER: &str = "http://127.0.0.1:8484";
@@ -111,6 +112,13 @@ pub(crate) struct StartRequest<'a> {
     pub(crate) notify: &'a [String],
 }
 
+/// A notification that was not delivered.
+#[derive(Deserialize)]
+pub(crate) struct Notification {
+    pub(crate) id: String,
+    pub(crate) state: String,
+}
+
 /// A page of waits.
 #[derive(Deserialize)]
 struct RawPage {
@@ -129,7 +137,7 @@ impl ServerArgs {
     ///
     /// # Errors
     ///
-    /// Returns a usage error if a setting cannot be used, or if there is no token.
+    /// Returns a usage error if a setting is invalid or no token is found.
     pub(crate) fn connect(&self) -> anyhow::Result<Server> {
         let url = self.server.as_deref().unwrap_or(DEFAULT_SERVER);
         let source = self.from_variables.source("server");
@@ -235,6 +243,24 @@ impl Server {
         Ok(Reply { value: Page { waits, next }, now })
     }
 
+    /// Returns notifications whose last try failed, the oldest first, up to 1,000.
+    pub(crate) async fn undelivered(&self) -> Result<Vec<Notification>, ServerError> {
+        #[derive(Deserialize)]
+        struct Notifications {
+            notifications: Vec<Notification>,
+        }
+        let path = "/api/v1/notifications/undelivered";
+        let reply = self.request::<Notifications>(Method::GET, path, None).await?;
+        Ok(reply.value.notifications)
+    }
+
+    /// Sends a notification again.
+    pub(crate) async fn retry(&self, id: &str) -> Result<(), ServerError> {
+        let id = utf8_percent_encode(id, ENCODE_SET);
+        let path = format!("/api/v1/notifications/{id}/retry");
+        self.send(Method::POST, &path, None).await.map(drop)
+    }
+
     /// Sends a request, and decodes the reply.
     async fn request<T: DeserializeOwned>(
         &self,
@@ -242,6 +268,20 @@ impl Server {
         path: &str,
         body: Option<Bytes>,
     ) -> Result<Reply<T>, ServerError> {
+        let response = self.send(method, path, body).await?;
+        let date = response.headers().get(header::DATE).and_then(|date| date.to_str().ok());
+        let now = date.and_then(|date| rfc2822::parse(date).ok()).map(|date| date.timestamp());
+        let value = serde_json::from_slice(response.body());
+        Ok(Reply { value: value.map_err(|error| self.invalid(error.into()))?, now })
+    }
+
+    /// Sends a request, and returns the reply if its status is a success.
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Bytes>,
+    ) -> Result<Response<Bytes>, ServerError> {
         let mut request = Request::builder()
             .method(method.clone())
             .uri(format!("{}{path}", self.url))
@@ -263,10 +303,7 @@ impl Server {
         if !status.is_success() {
             return Err(ServerError::refused(self, status, response.body()));
         }
-        let date = response.headers().get(header::DATE).and_then(|date| date.to_str().ok());
-        let now = date.and_then(|date| rfc2822::parse(date).ok()).map(|date| date.timestamp());
-        let value = serde_json::from_slice(response.body());
-        Ok(Reply { value: value.map_err(|error| self.invalid(error.into()))?, now })
+        Ok(response)
     }
 
     /// Returns the error for a reply that is not one of this API.

@@ -36,7 +36,8 @@ Examples:
 pub(crate) const EXIT_HELP: &str = "\
 The exit code is 0 if the server waits for all jobs. With --follow, it is that of `wait`: 5 if a job
 failed, 7 if it was not found, 6 if it could not be read, and 3 if the deadline passed. It is 4 if
-the server refused the token, 2 if it refused a request, and 1 if it cannot be reached.";
+the server refused the token, 7 if it has no such project, 2 if it refused a request, and 1 if it
+cannot be reached.";
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -72,7 +73,7 @@ pub(crate) struct Arguments {
 ///
 /// # Errors
 ///
-/// Returns an error if a setting cannot be used, if the server cannot be reached or refuses the token,
+/// Returns an error if a setting is invalid, if the server cannot be reached or refuses the token,
 /// or if writing to stdout fails.
 pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> anyhow::Result<Exit> {
     let ids = arguments.targets.read_ids()?;

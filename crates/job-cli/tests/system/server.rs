@@ -259,6 +259,41 @@ async fn cancel_stops_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn retry_sends_notifications_again() {
+    let server = FakeServer::start(|method, path, _| match (method.as_str(), path) {
+        ("GET", "/api/v1/notifications/undelivered") => ok(json!({"notifications": [
+            {"id": "p:a-1", "state": "failed"},
+            {"id": "p:b-2", "state": "pending"},
+            {"id": "p:c-3", "state": "failed"},
+        ]})),
+        ("POST", "/api/v1/notifications/unknown/retry") => {
+            problem(404, "not-found", "The resource does not exist", "no such notification")
+        }
+        ("POST", _) => Reply(StatusCode::ACCEPTED, Value::Null),
+        _ => panic!("{method} {path}"),
+    })
+    .await;
+    let ran = server.run(&["retry", "p:a-1", "unknown", "\u{1b}/.."]).await;
+    let stdout = "p:a-1 is sent again\n\\u{1b}/.. is sent again\n";
+    assert_eq!((ran.code, &*ran.stdout), (Some(7), stdout), "{ran:?}");
+    let stderr = "cce-job: unknown: no undelivered notification has this id\n";
+    assert_eq!(ran.stderr, stderr);
+    let path = |id: &str| format!("POST /api/v1/notifications/{id}/retry");
+    let mut requests = server.requests();
+    requests.sort();
+    assert_eq!(requests, ["%1B%2F..", "p%3Aa-1", "unknown"].map(path));
+
+    let ran = server.run(&["retry", "--failed"]).await;
+    let stdout = "p:a-1 is sent again\np:c-3 is sent again\n";
+    assert_eq!((ran.code, &*ran.stdout, &*ran.stderr), (Some(0), stdout, ""), "{ran:?}");
+    assert_eq!(server.requests().len(), 3);
+    for arguments in [&["retry"][..], &["retry", "--failed", "p:a-1"]] {
+        assert_eq!(server.run(arguments).await.code, Some(2));
+    }
+    assert_eq!(server.requests(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn errors_name_the_server_and_what_to_do() {
     let unknown = |_: &Method, _: &str, _: &str| {
         let detail = "GET /api/v1/projects lists the projects in the configuration of the server";

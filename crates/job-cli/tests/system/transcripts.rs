@@ -299,6 +299,7 @@ async fn help() {
         "watch",
         "ls",
         "cancel",
+        "retry",
         "show",
         "report",
         "config",
@@ -334,6 +335,6 @@ async fn completions_and_man_pages_are_generated() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let pages = fs::read_dir(session.folder.file("man")).unwrap();
     let pages = pages.map(|page| page.unwrap().file_name().into_string().unwrap());
-    let commands = if cfg!(feature = "durable") { 15 } else { 14 };
+    let commands = if cfg!(feature = "durable") { 16 } else { 15 };
     assert_eq!(pages.filter(|page| page.ends_with(".1")).count(), commands);
 }

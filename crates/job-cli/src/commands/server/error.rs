@@ -21,8 +21,8 @@ pub(crate) struct ServerError {
 /// What an error means for other requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ServerErrorKind {
-    /// The server has no wait for the job.
-    NoWait,
+    /// The server has no wait for the job, or no notification with the id.
+    NotFound,
     /// The server refused this request. It may accept others.
     Refused,
     /// The server cannot be reached, or is overloaded. Another try may succeed.
@@ -76,7 +76,7 @@ impl ServerError {
         let problem = problem.unwrap_or_default();
         let no_wait = status == StatusCode::NOT_FOUND && problem.r#type == NOT_FOUND;
         let (kind, exit) = match status {
-            _ if no_wait => (ServerErrorKind::NoWait, Exit::NotFound),
+            _ if no_wait => (ServerErrorKind::NotFound, Exit::NotFound),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 (ServerErrorKind::Permanent, Exit::Credentials)
             }

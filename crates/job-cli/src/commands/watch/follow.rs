@@ -108,7 +108,7 @@ impl Follower<'_> {
             match read {
                 Ok(reply) => self.update(index, &reply.value)?,
                 Err(error) => match error.kind {
-                    ServerErrorKind::NoWait | ServerErrorKind::Refused => {
+                    ServerErrorKind::NotFound | ServerErrorKind::Refused => {
                         stderr::line(&format!("cce-job: {}: {error}", targets[index].job));
                         self.exit = self.exit.worse(error.exit);
                         self.running[index].is_over = true;
