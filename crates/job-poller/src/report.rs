@@ -62,7 +62,8 @@ pub struct Report<'a> {
     /// How many steps failed, and each distinct reason with the names of its steps, if the job
     /// failed. The size is limited: see [`FailureSummary`].
     pub failures: Option<FailureSummary>,
-    /// The error and its causes without the job's id, if the wait stopped before the job ended.
+    /// The error and its causes without the job's id, if the wait stopped before the job ended. If the
+    /// clusters and nodes are broken or gone, their states ([`FinishedJob::object_summary`]).
     pub error: Option<String>,
     /// The class of the error of the last attempt ([`ErrorClass::as_str`]), if the wait stopped before
     /// the job ended. Serialized only if there is one.
@@ -141,6 +142,7 @@ impl<'a> Report<'a> {
                     Outcome::Succeeded | Outcome::Ready | Outcome::Broken | Outcome::Gone => None,
                 },
                 failures: finished.failure_summary(),
+                error: finished.object_failure(),
                 objects: finished.objects.iter().collect(),
                 job_outcome: finished.job_outcome(),
                 attempts: finished.attempts,
@@ -235,7 +237,11 @@ mod tests {
             );
             assert_eq!(report["is_success"], is_success, "{outcome}");
             assert_eq!(describe(&report), expected);
-            assert_eq!((&report["failure"], &report["error"]), (&Value::Null, &Value::Null));
+            assert_eq!(report["failure"], Value::Null);
+            let states = report["error"].as_str();
+            assert_eq!(states.is_none(), is_success, "{states:?}");
+            let named = if outcome == "broken" { "n2 (Abnormal)" } else { "node n1" };
+            assert!(states.is_none_or(|states| states.contains(named)), "{states:?}");
         }
         // Without objects, the report is as before.
         let report = report("succeeded", Until::Ended, false, Vec::new());

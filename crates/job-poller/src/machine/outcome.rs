@@ -242,6 +242,13 @@ impl FinishedJob {
         }
     }
 
+    /// Returns the states of the clusters and nodes if they are not as the wait asks.
+    pub(crate) fn object_failure(&self) -> Option<String> {
+        let is_failure =
+            matches!(self.outcome, Outcome::Broken | Outcome::Gone) && !self.is_success();
+        is_failure.then(|| self.object_summary())
+    }
+
     /// Returns how the job ended, as one word, if objects were read after it: `succeeded`, or `gone` if
     /// the service had deleted it. Returns `None` without a job.
     pub(crate) fn job_outcome(&self) -> Option<&'static str> {
