@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use job_poller::{
     WaitPolicy,
-    durable::{StoredResult, StoredWait, WaitKey},
+    durable::{RowState, StoredResult, StoredWait, WaitKey},
 };
 use job_transport::JobSnapshot;
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,12 @@ pub(crate) struct WaitRow {
     pub(crate) lease: Option<Timestamp>,
     pub(crate) is_hinted: bool,
     pub(crate) is_paused: bool,
+    /// What the last reading of the job showed.
+    pub(crate) own_state: Option<RowState>,
+    /// The urgency of the last plan, in millionths.
+    pub(crate) urgency: Option<i64>,
+    /// How far a list replaces readings of the job. Only lists change it.
+    pub(crate) trust: i64,
     pub(crate) created_at: Timestamp,
 }
 
@@ -64,7 +70,7 @@ impl Extension {
 macro_rules! columns {
     () => {
         "key, number, tick, wait, snapshot, extension, receivers, due, lease, hinted, paused, \
-         outcome, has_job_ended, result, created_at, finished_at"
+         own_state, urgency, trust, outcome, has_job_ended, result, created_at, finished_at"
     };
 }
 pub(crate) use columns;
@@ -97,6 +103,9 @@ impl WaitRow {
             lease: row.time("lease")?,
             is_hinted: row.int("hinted")? != 0,
             is_paused: row.int("paused")? != 0,
+            own_state: row.json("own_state").unwrap_or_default(),
+            urgency: row.opt_int("urgency")?,
+            trust: row.int("trust")?,
             created_at,
         })
     }
@@ -141,13 +150,15 @@ impl WaitRow {
         let key = self.key.to_string();
         let receivers = to_json(&self.receivers)?;
         let extension = self.extension.as_ref().map(to_json).transpose()?;
+        let own_state = self.own_state.as_ref().map(to_json).transpose()?;
         match &self.state {
             WaitState::Active(wait, due) => {
                 let snapshot = wait.checkpoint().machine().snapshot();
                 let text = to_json(&wait.as_ref().clone().with_snapshot(None))?;
                 let sql = "UPDATE cce_waits SET tick = $2, wait = $3, extension = $4, receivers = $5, \
-                           due = $6, earliest = $7, lease = $8, hinted = $9 WHERE key = $1";
-                let values: [Value<'_>; 9] = [
+                           due = $6, earliest = $7, lease = $8, hinted = $9, own_state = $10, \
+                           urgency = $11 WHERE key = $1";
+                let values: [Value<'_>; 11] = [
                     (&key).into(),
                     self.tick.into(),
                     (&text).into(),
@@ -157,6 +168,8 @@ impl WaitRow {
                     wait.earliest_attempt_at().into(),
                     self.lease.into(),
                     self.is_hinted.into(),
+                    own_state.as_deref().into(),
+                    self.urgency.into(),
                 ];
                 transaction.execute(sql, &values).await?;
                 let is_same = match (before, snapshot) {
@@ -174,8 +187,8 @@ impl WaitRow {
                 let sql = "UPDATE cce_waits SET tick = $2, wait = NULL, snapshot = NULL, \
                            extension = NULL, receivers = $3, due = NULL, earliest = NULL, \
                            lease = NULL, hinted = 0, outcome = $4, has_job_ended = $5, result = $6, \
-                           finished_at = $7 WHERE key = $1";
-                let values: [Value<'_>; 7] = [
+                           finished_at = $7, own_state = $8 WHERE key = $1";
+                let values: [Value<'_>; 8] = [
                     (&key).into(),
                     self.tick.into(),
                     (&receivers).into(),
@@ -183,6 +196,7 @@ impl WaitRow {
                     result.has_job_ended.into(),
                     (&result.body).into(),
                     (*finished_at).into(),
+                    own_state.as_deref().into(),
                 ];
                 transaction.execute(sql, &values).await?;
             }

@@ -279,6 +279,9 @@ async fn start(
         lease: None,
         is_hinted: false,
         is_paused: paused.is_some(),
+        own_state: None,
+        urgency: None,
+        trust: 0,
         created_at: now,
     };
     row.add_receivers(&watch.receivers)?;

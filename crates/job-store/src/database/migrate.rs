@@ -4,7 +4,8 @@ use super::{Database, Transaction};
 use crate::error::StoreError;
 
 /// The migrations in order. A version that was released never changes.
-const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/1.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../../migrations/1.sql"), include_str!("../../migrations/2.sql")];
 
 /// The version of a database in which all migrations are applied.
 const VERSION: i64 = MIGRATIONS.len() as i64;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use job_poller::{
     FinishedJob, WaitError, WaitErrorKind,
     budget::UrgencyBucket,
-    durable::{StoredResult, StoredWait},
+    durable::{RowState, StoredResult, StoredWait},
     observer::WaitFinished,
     schedule::JobObservation,
 };
@@ -112,6 +112,9 @@ impl Worker {
         let stored = StoredResult::new(&row.key, result);
         outbox::insert(transaction, &row.key, row.number, &stored, &row.receivers, now).await?;
         row.state = WaitState::Finished(stored, now);
+        if let Ok(finished) = result {
+            row.own_state = Some(RowState::from_digest(finished.snapshot.digest()));
+        }
         if let ScheduleSource::Learned(learned) = &self.schedule {
             learned.record(transaction, observations(result)).await?;
         }
@@ -144,6 +147,9 @@ fn plan(row: &mut WaitRow, before: &StoredWait, attempt: &Attempt) -> Option<Urg
     let due = attempt.ended_at.saturating_add(delay).unwrap_or(Timestamp::MAX);
     // After a hint, the attempt is due as early as permitted.
     let earliest = wait.earliest_attempt_at().filter(|_| mem::take(&mut row.is_hinted));
+    row.urgency = attempt.urgency.map(|urgency| (urgency * 1e6) as i64).or(row.urgency);
+    let snapshot = wait.checkpoint().machine().snapshot();
+    row.own_state = snapshot.map(|snapshot| RowState::from_digest(snapshot.digest()));
     let urgency = wait.urgency();
     row.state = WaitState::Active(wait.into(), earliest.map_or(due, |at| at.min(due)));
     urgency

@@ -3,6 +3,7 @@
 
 mod budget;
 mod deliveries;
+mod lists;
 mod machine;
 
 use std::sync::Mutex;

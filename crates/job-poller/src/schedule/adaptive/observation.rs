@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use job_model::job::JobRow;
 use job_transport::JobDigest;
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +43,20 @@ impl JobObservation {
         completed: bool,
     ) -> Self {
         Self { job_type: job_type.into(), from, until, completed, step_ends: Vec::new() }
+    }
+
+    /// Returns the duration of a job that has ended, and its steps, as a list of jobs shows them.
+    ///
+    /// Returns `None` if the row has no type or no times, or if its times contradict each other. Use it
+    /// for jobs that succeeded, and only once for each job.
+    #[must_use]
+    pub fn from_row(row: JobRow<'_>) -> Option<Self> {
+        let (created, ended) =
+            (row.created_at()?, row.completed_at().or_else(|| row.updated_at())?);
+        let took = Duration::try_from(ended.duration_since(created)).ok()?;
+        let digest = JobDigest::new(&row.decode().ok()?.job);
+        let steps = step_ends(&digest, took);
+        Some(Self::new(row.job_type()?, Duration::ZERO, took, true).with_step_ends(steps))
     }
 
     /// Sets the ages at which steps ended, in any order.

@@ -1,0 +1,16 @@
+-- What lists of jobs show, and how far they can be trusted.
+-- The last row of a list, and what followed from it.
+ALTER TABLE cce_waits RENAME COLUMN listed_end TO listed;
+-- The phase and the time of the last reading of the job.
+ALTER TABLE cce_waits ADD COLUMN own_state TEXT;
+-- The square root of the rate per second at which such jobs end, in millionths.
+ALTER TABLE cce_waits ADD COLUMN urgency BIGINT;
+-- 0 if the list does not replace readings of the job, up to 5.
+ALTER TABLE cce_waits ADD COLUMN trust BIGINT NOT NULL DEFAULT 0;
+CREATE INDEX cce_waits_active ON cce_waits (project) WHERE outcome IS NULL;
+
+ALTER TABLE cce_lists DROP COLUMN suspensions;
+-- 0 while the list is not read, because it would show too few jobs.
+ALTER TABLE cce_lists ADD COLUMN active BIGINT NOT NULL DEFAULT 1;
+-- What is known of the list, in JSON.
+ALTER TABLE cce_lists ADD COLUMN state TEXT;

@@ -1,0 +1,237 @@
+//! Tests the lists of jobs with a simulated service, and compares them with single readings.
+
+use job_model::{ProjectId, job::JobList};
+use job_sim::{ListFault, Plan, Sim, SimTransport, TimeSource};
+use job_transport::{Client, ListReading};
+
+use super::*;
+use crate::{WaitKey, database::Row};
+
+/// A service with jobs, and a store that waits for them.
+struct Bed {
+    bed: TestBed,
+    sim: Arc<Sim>,
+    /// The keys of the waits, and when their jobs end, in seconds since the start.
+    jobs: Vec<(WaitKey, u64)>,
+}
+
+/// What the waits for all jobs have cost.
+#[derive(Debug)]
+struct Figures {
+    requests: u32,
+    lists: u32,
+    /// How late the ends were read, in seconds.
+    mean_delay: f64,
+    max_delay: f64,
+}
+
+const ENDPOINT: &str = "https://cce.example";
+
+impl Bed {
+    /// Starts `count` waits for jobs that take from 150 to 450 seconds.
+    async fn new(endpoint: &str, count: u64, reads_lists: bool) -> Self {
+        let mut bed = TestBed::new(&[RUNNING]).await;
+        let plan = Plan::create_cluster().with_duration(Duration::from_secs(1));
+        let sim = Arc::new(Sim::with_clock(plan, TimeSource::Clock, bed.clock.clone()));
+        let transport = SimTransport::new(sim.clone());
+        let (endpoint, clock) = (endpoint.parse().unwrap(), bed.clock.clone());
+        let client = Client::with_clock(endpoint, sim.credentials(), transport, clock.clone());
+        let worker = Worker::new(bed.store.clone(), client).with_clock(clock);
+        bed.worker = worker.read_lists_of_jobs(reads_lists);
+        let mut jobs = Vec::new();
+        for number in 0..count {
+            // In no order.
+            let seconds = 150 + number * 189 % 300;
+            let plan = Plan::create_cluster().with_duration(Duration::from_secs(seconds));
+            let key = WaitKey { project: sim.project().clone(), job: sim.add(plan) };
+            bed.store.watch(&key, &Watch::new()).await.unwrap();
+            jobs.push((key, seconds));
+        }
+        Self { bed, sim, jobs }
+    }
+
+    fn set_faults(&self, faults: &str) {
+        self.sim.set_list_faults(ListFault::parse_list(faults).unwrap());
+    }
+
+    async fn figures(&self) -> Figures {
+        let mut delays = Vec::new();
+        for (key, ends) in &self.jobs {
+            let status = self.bed.store.get(key).await.unwrap().unwrap();
+            let result = status.result.unwrap_or_else(|| panic!("{key} has not finished"));
+            assert_eq!(result.outcome, "succeeded");
+            let finished_at = result.finished_at.as_millisecond() - 1_800_000_000_000;
+            delays.push(finished_at as f64 / 1e3 - *ends as f64);
+        }
+        Figures {
+            requests: self.sim.requests(),
+            lists: self.sim.list_requests(),
+            mean_delay: delays.iter().sum::<f64>() / delays.len() as f64,
+            max_delay: delays.iter().copied().fold(0.0, f64::max),
+        }
+    }
+
+    async fn row(&self, sql: &'static str) -> Option<Row> {
+        let mut transaction = self.bed.store.database.begin_read().await.unwrap();
+        transaction.row(sql, &[]).await.unwrap()
+    }
+
+    /// Returns the number of jobs in the history. `None` if there is no history.
+    async fn known_jobs(&self) -> Option<f64> {
+        let row = self.row("SELECT history FROM cce_history").await?;
+        let history: History = row.json("history").unwrap().unwrap();
+        Some(history.jobs("CreateCluster"))
+    }
+}
+
+/// One request shows 50 jobs.
+#[tokio::test]
+async fn a_fresh_list_saves_requests_and_does_not_delay_ends() {
+    let [single, listed] = [false, true].map(|reads_lists| async move {
+        let bed = Bed::new(ENDPOINT, 50, reads_lists).await;
+        bed.bed.run_until(600).await;
+        bed.figures().await
+    });
+    let (single, listed) = (single.await, listed.await);
+    assert_eq!(single.lists, 0);
+    let saves = f64::from(listed.requests) < 0.8 * f64::from(single.requests);
+    let is_earlier = listed.mean_delay < 0.8 * single.mean_delay;
+    let is_bounded = listed.max_delay < single.max_delay + 2.0;
+    assert!(saves && is_earlier && is_bounded, "without lists {single:?}, with lists {listed:?}");
+}
+
+#[tokio::test]
+async fn a_list_that_is_wrong_or_refused_delays_no_end_for_long() {
+    let single = Bed::new(ENDPOINT, 12, false).await;
+    single.bed.run_until(600).await;
+    let single = single.figures().await;
+    // The fault of the list, the longest delay, and the number of lists.
+    let rows = [
+        ("lag:30", 60.0, 3..=20),
+        // The list is trusted by then.
+        ("frozen:140", 300.0, 5..=80),
+        ("missing:0.5", 60.0, 20..=200),
+        // At once, after one minute, three and seven.
+        ("403", 60.0, 4..=4),
+        ("503", 60.0, 4..=4),
+        ("oversized", 60.0, 4..=4),
+    ];
+    for (faults, max_delay, lists) in rows {
+        let bed = Bed::new(ENDPOINT, 12, true).await;
+        bed.set_faults(faults);
+        bed.bed.run_until(460).await;
+        let sent = bed.sim.list_requests();
+        bed.bed.run_until(760).await;
+        let figures = bed.figures().await;
+        let is_early = figures.max_delay <= max_delay && figures.mean_delay <= max_delay / 2.0;
+        assert!(
+            is_early && lists.contains(&sent),
+            "{faults}: {sent} lists, {figures:?}, without lists {single:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_freezes_is_not_trusted_any_more() {
+    let bed = Bed::new(ENDPOINT, 20, true).await;
+    bed.bed.run_until(140).await;
+    let trusted = "SELECT count(*) AS waits, max(due) AS due FROM cce_waits WHERE trust > 0";
+    let count = bed.row(trusted).await.unwrap().int("waits").unwrap();
+    assert_eq!(count, 20, "the list has shown enough changes");
+    bed.set_faults("frozen:140");
+    let mut second = 140;
+    while bed.row(trusted).await.unwrap().int("waits").unwrap() > 0 {
+        second += 1;
+        bed.bed.run_until(second).await;
+    }
+    assert!(second < 260, "given up after {} s", second - 140);
+    let latest = bed.row("SELECT max(due) AS due FROM cce_waits WHERE outcome IS NULL").await;
+    let latest = latest.unwrap().time("due").unwrap().unwrap();
+    let left = latest.duration_since(bed.bed.clock.now()).as_secs_f64();
+    assert!(left <= 60.0, "the next reading is due in {left} s");
+}
+
+#[tokio::test]
+async fn lists_of_paused_projects_are_not_read() {
+    let bed = Bed::new(ENDPOINT, 12, true).await;
+    bed.bed.store.pause(bed.sim.project()).await.unwrap();
+    bed.bed.run_until(60).await;
+    assert_eq!(bed.sim.requests(), 0);
+    bed.bed.store.resume(bed.sim.project()).await.unwrap();
+    bed.bed.run_until(100).await;
+    assert!(bed.sim.list_requests() > 0);
+    bed.bed.store.pause(bed.sim.project()).await.unwrap();
+    let requests = bed.sim.requests();
+    bed.bed.run_until(200).await;
+    assert_eq!(bed.sim.requests(), requests);
+    assert_eq!(bed.row("SELECT active FROM cce_lists").await.unwrap().int("active").unwrap(), 0);
+}
+
+#[tokio::test]
+async fn the_lists_of_small_projects_are_not_read() {
+    let bed = Bed::new(ENDPOINT, 9, true).await;
+    bed.bed.run_until(100).await;
+    assert_eq!(bed.sim.list_requests(), 0);
+}
+
+#[tokio::test]
+async fn other_jobs_in_the_list_are_learned_from_once_and_not_on_loopback() {
+    for (endpoint, expected) in [(ENDPOINT, Some(3.0..=5.0)), ("http://127.0.0.1:1", None)] {
+        let bed = Bed::new(endpoint, 12, true).await;
+        for minutes in 5..9 {
+            let plan = Plan::create_cluster().with_duration(Duration::from_secs(minutes * 60));
+            bed.sim.add_finished(plan, Duration::from_secs(600 * minutes));
+        }
+        for second in [10, 100] {
+            bed.bed.run_until(second).await;
+            assert!(bed.sim.list_requests() > 0);
+            let known = bed.known_jobs().await;
+            let is_expected = match &expected {
+                Some(range) => known.is_some_and(|known| range.contains(&known)),
+                None => known.is_none(),
+            };
+            assert!(is_expected, "{endpoint}, {second} s: {known:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn rows_with_absurd_times_are_not_learned_from() {
+    let bed = TestBed::new(&[RUNNING]).await;
+    bed.store.watch(&key("watched"), &Watch::new()).await.unwrap();
+    let row = |job: &str, created: &str, ended: &str| {
+        format!(
+            r#"{{"metadata": {{"uid": "{job}", "creationTimestamp": "{created}", "updateTimestamp": "{ended}"}},
+                "spec": {{"type": "CreateNode"}}, "status": {{"status": "Success", "completionTime": "{ended}"}}}}"#
+        )
+    };
+    let rows = [
+        row("future", "2027-01-15T08:00:00Z", "2090-01-15T08:00:00Z"),
+        row("backward", "2027-01-15T07:00:00Z", "2027-01-15T06:00:00Z"),
+        row("without", "", ""),
+        row("watched", "2027-01-15T06:00:00Z", "2027-01-15T06:10:00Z"),
+        row("good", "2027-01-15T06:00:00Z", "2027-01-15T06:20:00Z"),
+    ];
+    let list = JobList::from_slice(format!("[{}]", rows.join(",")).as_bytes()).unwrap();
+    let mut reading = ListReading::new(list);
+    let project: ProjectId = key("watched").project;
+    let mut transaction = bed.store.database.begin().await.unwrap();
+    // Without a date, a time in the future is not recognized.
+    for (date, since, jobs, until) in [
+        (None, None, 0, None),
+        (Some("2027-01-15T08:00:00Z"), None, 1, Some("2027-01-15T06:20:00Z")),
+        (
+            Some("2027-01-15T08:00:00Z"),
+            Some("2027-01-15T06:20:00Z"),
+            0,
+            Some("2027-01-15T06:20:00Z"),
+        ),
+    ] {
+        let time = |text: Option<&str>| text.map(|text| text.parse::<Timestamp>().unwrap());
+        reading.date = time(date);
+        let durations = bed.worker.durations(&mut transaction, &project, &reading, time(since));
+        let (observations, learned_until) = durations.await.unwrap();
+        assert_eq!(observations.into_iter().flatten().count(), jobs, "{date:?} {since:?}");
+        assert_eq!(learned_until, time(until), "{date:?} {since:?}");
+    }
+}
