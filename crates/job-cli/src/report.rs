@@ -1,29 +1,16 @@
-//! `cce-job report`: draws a job's timeline as HTML, SVG, a Mermaid chart or Markdown. `wait --report` uses
-//! the same timelines.
+//! `cce-job report`: draws a job's timeline as HTML, SVG, a Mermaid chart or Markdown, with the crate
+//! `job-report`. `wait --report` writes the same formats.
 
-mod axis;
-mod timeline;
-mod sections;
-mod overview;
-mod text_width;
-mod html;
-mod svg;
-mod mermaid;
-mod markdown;
 mod format;
-mod page;
 mod target;
 
-pub(crate) use self::{
-    format::ReportFormat,
-    page::render,
-    target::ReportTarget,
-    timeline::{Bar, PhaseKind, Timeline, TimelineAttempt, TimelineRow, deviation_warnings},
-};
+pub(crate) use self::{format::ReportFormat, target::ReportTarget};
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use job_report::Timeline;
+use job_transport::Reading;
 
 use crate::{
     exit::{Exit, OrExit},
@@ -67,7 +54,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         (None, None) => ReportFormat::Html,
     };
     let reading = arguments.file.read_reply()?;
-    let text = render(&[&Timeline::from_reading(&reading)], format)?;
+    let text = format.render(&[&timeline_from_reading(&reading)]);
     match output {
         Some(file) => {
             let target = ReportTarget::new(file).or_exit(Exit::Usage)?;
@@ -77,3 +64,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     }
     Ok(Exit::Done)
 }
+
+/// Returns the timeline of a saved reply.
+fn timeline_from_reading(reading: &Reading) -> Timeline {
+    Timeline::new(reading.job()).with_deviations(reading.snapshot.deviations())
+}
+
+#[cfg(test)]
+mod tests;

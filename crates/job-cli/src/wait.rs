@@ -47,8 +47,6 @@ use job_transport::{
 };
 
 use self::annotations::{AnnotationMode, Annotations};
-#[cfg(test)]
-pub(crate) use self::finished::Finished;
 use self::until_arg::UntilArg;
 use self::{
     checkpoint_file::Origin,
@@ -64,6 +62,8 @@ use self::{
     time_limit::{DeadlineArg, TimeLimit},
     watch::{Watch, WatchEvents},
 };
+#[cfg(test)]
+pub(crate) use self::{finished::Finished, report_file::timeline_from_finished};
 pub(crate) use self::{
     progress::{ProgressDisplay, ProgressMode},
     resume_command::Flags,

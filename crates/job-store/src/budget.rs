@@ -24,6 +24,10 @@ impl Limits {
     pub(crate) const DEFAULT: Self = Self { per_second: 50.0, max_in_flight: 20 };
 }
 
+/// Counts the requests in flight. Those of a worker that crashed count until their lease ends.
+pub(crate) const IN_FLIGHT: &str = "SELECT (SELECT count(*) FROM cce_waits WHERE lease > $1) \
+                                    + (SELECT count(*) FROM cce_lists WHERE lease > $1) AS count";
+
 /// The budget as stored.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct SharedBudget {
@@ -43,7 +47,15 @@ impl SharedBudget {
     ///
     /// Read the current time afterwards, because the wait for the lock takes time.
     pub(crate) async fn lock(transaction: &mut Transaction) -> Result<Self, StoreError> {
-        let sql = "SELECT state FROM cce_budget WHERE id = 1 FOR UPDATE";
+        Self::select(transaction, "SELECT state FROM cce_budget WHERE id = 1 FOR UPDATE").await
+    }
+
+    /// Reads the budget, without a lock.
+    pub(crate) async fn read(transaction: &mut Transaction) -> Result<Self, StoreError> {
+        Self::select(transaction, "SELECT state FROM cce_budget WHERE id = 1").await
+    }
+
+    async fn select(transaction: &mut Transaction, sql: &'static str) -> Result<Self, StoreError> {
         let row = transaction.row(sql, &[]).await?;
         let text = row.map(|row| row.text("state")).transpose()?.unwrap_or_default();
         // If the state is missing or from another version, start over. Only the counts are lost until

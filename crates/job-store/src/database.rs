@@ -126,14 +126,26 @@ impl Database {
 
     /// Begins a transaction. In SQLite, it is the only one that writes.
     pub(crate) async fn begin(&self) -> Result<Transaction, StoreError> {
+        // A stricter level would fail if two workers claim at the same time.
+        self.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await
+    }
+
+    /// Begins a transaction that does not wait until the disk has stored it.
+    ///
+    /// If PostgreSQL crashes, it may lose the last of these transactions, completely. So use it only
+    /// for what a worker would repeat: a claim, and the plan of the next attempt.
+    pub(crate) async fn begin_unflushed(&self) -> Result<Transaction, StoreError> {
+        self.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = off")
+            .await
+    }
+
+    async fn begin_with(&self, statement: &'static str) -> Result<Transaction, StoreError> {
         let inner = match &self.pool {
             #[cfg(feature = "postgres")]
-            Pool::Postgres(pool) => {
-                // A stricter level would fail if two workers claim at the same time.
-                Inner::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?)
-            }
+            Pool::Postgres(pool) => Inner::Postgres(pool.begin_with(statement).await?),
             #[cfg(feature = "sqlite")]
             Pool::Sqlite(pool) => {
+                let _ = statement;
                 Inner::Sqlite(SqliteTransaction::begin(pool, "BEGIN IMMEDIATE").await?)
             }
         };
@@ -217,6 +229,17 @@ impl Transaction {
         values: &[Value<'_>],
     ) -> Result<Option<Row>, StoreError> {
         Ok(self.rows(sql, values).await?.into_iter().next())
+    }
+
+    /// Returns the number that a query counts, which depends on the time.
+    pub(crate) async fn count(
+        &mut self,
+        sql: &'static str,
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
+        let row = self.row(sql, &[now.into()]).await?;
+        let count = row.map_or(Ok(0), |row| row.int("count"))?;
+        Ok(usize::try_from(count).unwrap_or_default())
     }
 
     /// Keeps a project from being paused or resumed while one of its waits is started, until the end

@@ -5,8 +5,9 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use job_poller::schedule::{Adaptive, History, JobObservation, Schedule};
-use job_transport::{Endpoint, transport::is_loopback};
+use job_transport::{Endpoint, JobDigest, transport::is_loopback};
 
 use crate::{
     database::{Database, Row, Transaction},
@@ -23,6 +24,7 @@ pub(crate) struct LearnedSchedule {
 
 struct Current {
     schedule: Arc<dyn Schedule>,
+    history: Arc<History>,
     /// When the history was read, by a monotonic clock.
     read_at: Option<Duration>,
 }
@@ -33,7 +35,8 @@ const REFRESH_INTERVAL: Duration = Duration::from_secs(60);
 impl LearnedSchedule {
     pub(crate) fn new(endpoint: &Endpoint) -> Self {
         let host = Some(endpoint.host()).filter(|host| !is_loopback(host));
-        let current = Current { schedule: Arc::new(Adaptive::new()), read_at: None };
+        let (schedule, history) = (Arc::new(Adaptive::new()), Arc::default());
+        let current = Current { schedule, history, read_at: None };
         Self { host, current: Mutex::new(current) }
     }
 
@@ -44,6 +47,13 @@ impl LearnedSchedule {
     /// Returns the schedule.
     pub(crate) fn schedule(&self) -> Arc<dyn Schedule> {
         self.current().schedule.clone()
+    }
+
+    /// Returns when a job is expected to end, or `None` if too few such jobs were observed.
+    pub(crate) fn expected_end(&self, digest: &JobDigest, now: Timestamp) -> Option<Timestamp> {
+        let age = now.duration_since(digest.created_at()?).try_into().ok()?;
+        let history = self.current().history.clone();
+        now.saturating_add(history.remaining(digest, age)?).ok()
     }
 
     /// Builds the schedule again, if a minute has passed since the last time.
@@ -61,7 +71,7 @@ impl LearnedSchedule {
         let sql = "SELECT history FROM cce_history WHERE endpoint = $1";
         let history = decode(transaction.row(sql, &[host.into()]).await?)?;
         let schedule = Arc::new(Adaptive::new().history(&history));
-        *self.current() = Current { schedule, read_at: Some(now) };
+        *self.current() = Current { schedule, history: Arc::new(history), read_at: Some(now) };
         Ok(())
     }
 

@@ -100,7 +100,10 @@ pub use job_poller::{
 };
 pub use sqlx;
 pub use status::{ActiveStatus, NotificationStatus, ResultStatus, WaitStateLabel, WaitStatus};
-pub use store::{ListQuery, Page, Store};
+pub use store::{
+    BudgetSummary, ChangeCursor, Changes, ListQuery, NotificationCounts, Page, Store, Summary,
+    WaitCounts,
+};
 pub use watch::Watch;
 pub use worker::Worker;
 

@@ -36,6 +36,8 @@ pub(crate) struct WaitRow {
     pub(crate) urgency: Option<i64>,
     /// How far a list replaces readings of the job. Only lists change it.
     pub(crate) trust: i64,
+    /// When the job is expected to end, if such jobs were observed.
+    pub(crate) expected_end: Option<Timestamp>,
     pub(crate) created_at: Timestamp,
 }
 
@@ -70,7 +72,8 @@ impl Extension {
 macro_rules! columns {
     () => {
         "key, number, tick, wait, snapshot, extension, receivers, due, lease, hinted, paused, \
-         own_state, urgency, trust, outcome, has_job_ended, result, created_at, finished_at"
+         own_state, urgency, trust, outcome, has_job_ended, result, expected_end, created_at, \
+         finished_at"
     };
 }
 pub(crate) use columns;
@@ -106,6 +109,7 @@ impl WaitRow {
             own_state: row.json("own_state").unwrap_or_default(),
             urgency: row.opt_int("urgency")?,
             trust: row.int("trust")?,
+            expected_end: row.time("expected_end")?,
             created_at,
         })
     }
@@ -136,16 +140,17 @@ impl WaitRow {
         if transaction.execute(sql, &values).await? == 0 {
             return Ok(false);
         }
-        self.update(transaction, None).await?;
+        self.update(transaction, None, self.created_at).await?;
         Ok(true)
     }
 
-    /// Writes what changes during a wait. The snapshot is written only if it differs from `before`,
-    /// because it is the largest part and changes rarely.
+    /// Writes what changes during a wait, and that it has changed at `now`. The snapshot is written only
+    /// if it differs from `before`, because it is the largest part and changes rarely.
     pub(crate) async fn update(
         &self,
         transaction: &mut Transaction,
         before: Option<&JobSnapshot>,
+        now: Timestamp,
     ) -> Result<(), StoreError> {
         let key = self.key.to_string();
         let receivers = to_json(&self.receivers)?;
@@ -156,9 +161,9 @@ impl WaitRow {
                 let snapshot = wait.checkpoint().machine().snapshot();
                 let text = to_json(&wait.as_ref().clone().with_snapshot(None))?;
                 let sql = "UPDATE cce_waits SET tick = $2, wait = $3, extension = $4, receivers = $5, \
-                           due = $6, earliest = $7, lease = $8, hinted = $9, own_state = $10, \
-                           urgency = $11 WHERE key = $1";
-                let values: [Value<'_>; 11] = [
+                           due = $6, earliest = $7, lease = $8, hinted = $9, expected_end = $10, \
+                           changed_at = $11, own_state = $12, urgency = $13 WHERE key = $1";
+                let values: [Value<'_>; 13] = [
                     (&key).into(),
                     self.tick.into(),
                     (&text).into(),
@@ -168,6 +173,8 @@ impl WaitRow {
                     wait.earliest_attempt_at().into(),
                     self.lease.into(),
                     self.is_hinted.into(),
+                    self.expected_end.into(),
+                    now.into(),
                     own_state.as_deref().into(),
                     self.urgency.into(),
                 ];
@@ -187,8 +194,9 @@ impl WaitRow {
                 let sql = "UPDATE cce_waits SET tick = $2, wait = NULL, snapshot = NULL, \
                            extension = NULL, receivers = $3, due = NULL, earliest = NULL, \
                            lease = NULL, hinted = 0, outcome = $4, has_job_ended = $5, result = $6, \
-                           finished_at = $7, own_state = $8 WHERE key = $1";
-                let values: [Value<'_>; 8] = [
+                           finished_at = $7, expected_end = NULL, changed_at = $8, own_state = $9 \
+                           WHERE key = $1";
+                let values: [Value<'_>; 9] = [
                     (&key).into(),
                     self.tick.into(),
                     (&receivers).into(),
@@ -196,6 +204,7 @@ impl WaitRow {
                     result.has_job_ended.into(),
                     (&result.body).into(),
                     (*finished_at).into(),
+                    now.into(),
                     own_state.as_deref().into(),
                 ];
                 transaction.execute(sql, &values).await?;
@@ -235,11 +244,15 @@ impl WaitRow {
 
 /// Makes the next attempt of an active wait due as early as permitted. Returns whether there is such a
 /// wait. During an attempt, the hint is kept for the next plan.
-pub(crate) async fn hint(transaction: &mut Transaction, key: &str) -> Result<bool, StoreError> {
-    let sql = "UPDATE cce_waits SET hinted = 1, \
+pub(crate) async fn hint(
+    transaction: &mut Transaction,
+    key: &str,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let sql = "UPDATE cce_waits SET hinted = 1, changed_at = $2, \
                due = CASE WHEN earliest < due THEN earliest ELSE due END \
                WHERE key = $1 AND outcome IS NULL";
-    Ok(transaction.execute(sql, &[key.into()]).await? > 0)
+    Ok(transaction.execute(sql, &[key.into(), now.into()]).await? > 0)
 }
 
 /// Reads the key of a wait from a row of any table.

@@ -1,10 +1,10 @@
 //! What a store reports about a wait.
 
 use jiff::Timestamp;
-use job_model::{Job, Phase};
+use job_model::{Job, Phase, Progress};
 use job_notify::DeliveryState;
 use job_poller::durable::WaitKey;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The status of a wait. It can be serialized as JSON; fields may be added, but are never removed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct WaitStatus {
     /// The project and the job.
@@ -32,7 +32,7 @@ pub struct WaitStatus {
 }
 
 /// What a wait is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum WaitStateLabel {
@@ -49,13 +49,21 @@ pub enum WaitStateLabel {
 }
 
 /// The status of an active wait.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ActiveStatus {
     /// The type of the job as last read.
     pub job_type: Option<String>,
     /// The phase of the job as last read.
     pub phase: Option<Phase>,
+    /// The name of the job's resource, if it has one.
+    pub name: Option<String>,
+    /// The steps of the job as last read, by phase.
+    pub progress: Option<Progress>,
+    /// When the job was created, by the clock of the service.
+    pub began_at: Option<Timestamp>,
+    /// When the job is expected to end, or `None` if too few such jobs were observed.
+    pub expected_end_at: Option<Timestamp>,
     /// The number of attempts.
     pub attempts: u32,
     /// The error of the last attempt, if it failed.
@@ -69,7 +77,7 @@ pub struct ActiveStatus {
 }
 
 /// The result of a finished wait.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ResultStatus {
     /// The outcome in one word: see [`Report::outcome`](job_poller::Report::outcome).
@@ -82,7 +90,7 @@ pub struct ResultStatus {
 }
 
 /// The delivery of a notification.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct NotificationStatus {
     /// The id of the row in `cce_outbox`, for [`Store::retry`](crate::Store::retry).
@@ -126,9 +134,14 @@ impl WaitStatus {
                 let checkpoint = wait.checkpoint();
                 let machine = checkpoint.machine();
                 let digest = machine.snapshot().map(|last| last.digest());
+                let job = machine.snapshot().map(|last| last.job());
                 let active = ActiveStatus {
                     job_type: digest.and_then(|digest| digest.job_type()).map(String::from),
                     phase: digest.and_then(|digest| digest.phase()).cloned(),
+                    name: job.and_then(Job::resource_name).map(String::from),
+                    progress: job.map(Job::progress),
+                    began_at: digest.and_then(|digest| digest.created_at()),
+                    expected_end_at: row.expected_end,
                     attempts: machine.attempts(),
                     last_error: machine.last_error().map(ToString::to_string),
                     next_attempt_at: *due,
@@ -160,7 +173,7 @@ impl WaitStatus {
     /// Returns `None` while the wait is active, and if the job was never read.
     #[must_use]
     pub fn job(&self) -> Option<Job> {
-        #[derive(serde::Deserialize)]
+        #[derive(Deserialize)]
         struct Document {
             document: Option<Job>,
         }

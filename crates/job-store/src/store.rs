@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod list;
+mod summary;
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -20,10 +21,13 @@ use job_poller::{
 };
 use tokio::sync::Notify;
 
-pub use self::list::{ListQuery, Page};
+pub use self::{
+    list::{ListQuery, Page},
+    summary::{BudgetSummary, ChangeCursor, Changes, NotificationCounts, Summary, WaitCounts},
+};
 use crate::{
     budget::SharedBudget,
-    database::{Database, Transaction},
+    database::{Database, Transaction, Value},
     error::StoreError,
     outbox,
     receiver::Receiver,
@@ -168,7 +172,7 @@ impl Store {
             }
             // The worker that makes an attempt sees another number and drops its result.
             row.tick += 1;
-            row.update(&mut transaction, None).await?;
+            row.update(&mut transaction, None, now).await?;
             let mut budget = SharedBudget::lock(&mut transaction).await?;
             budget.update(urgency, None);
             budget.save(&mut transaction).await?;
@@ -187,14 +191,16 @@ impl Store {
     /// Returns an error if the database fails.
     pub async fn hint(&self, key: &WaitKey) -> Result<bool, StoreError> {
         let mut transaction = self.database.begin().await?;
-        let is_active = hint(&mut transaction, &key.to_string()).await?;
+        let now = transaction.now().await?;
+        let is_active = hint(&mut transaction, &key.to_string(), now).await?;
         transaction.commit().await?;
         self.changed.notify_waiters();
         Ok(is_active)
     }
 
     /// Makes no requests for a project until [`resume`](Self::resume), for example while its
-    /// credentials are replaced. Deadlines continue.
+    /// credentials are replaced. Deadlines continue: a wait whose deadline passes meanwhile makes one
+    /// last attempt after `resume`, and ends.
     ///
     /// # Errors
     ///
@@ -202,8 +208,7 @@ impl Store {
     pub async fn pause(&self, project: &ProjectId) -> Result<(), StoreError> {
         let insert = "INSERT INTO cce_paused_projects (project) VALUES ($1) \
                       ON CONFLICT (project) DO NOTHING";
-        let update = "UPDATE cce_waits SET paused = 1 WHERE project = $1 AND outcome IS NULL";
-        self.set_paused(project, [insert, update]).await
+        self.set_paused(project, insert, true).await
     }
 
     /// Makes requests for a project again after [`pause`](Self::pause).
@@ -213,8 +218,7 @@ impl Store {
     /// Returns an error if the database fails.
     pub async fn resume(&self, project: &ProjectId) -> Result<(), StoreError> {
         let delete = "DELETE FROM cce_paused_projects WHERE project = $1";
-        let update = "UPDATE cce_waits SET paused = 0 WHERE project = $1 AND outcome IS NULL";
-        self.set_paused(project, [delete, update]).await?;
+        self.set_paused(project, delete, false).await?;
         self.changed.notify_waiters();
         Ok(())
     }
@@ -230,13 +234,17 @@ impl Store {
     async fn set_paused(
         &self,
         project: &ProjectId,
-        statements: [&'static str; 2],
+        statement: &'static str,
+        is_paused: bool,
     ) -> Result<(), StoreError> {
         let mut transaction = self.database.begin().await?;
         transaction.lock_project(project, true).await?;
-        for statement in statements {
-            transaction.execute(statement, &[project.as_str().into()]).await?;
-        }
+        let project = Value::from(project.as_str());
+        transaction.execute(statement, &[project]).await?;
+        let now = transaction.now().await?;
+        let sql = "UPDATE cce_waits SET paused = $2, changed_at = $3 \
+                   WHERE project = $1 AND outcome IS NULL";
+        transaction.execute(sql, &[project, is_paused.into(), now.into()]).await?;
         transaction.commit().await
     }
 }
@@ -282,6 +290,7 @@ async fn start(
         own_state: None,
         urgency: None,
         trust: 0,
+        expected_end: None,
         created_at: now,
     };
     row.add_receivers(&watch.receivers)?;
@@ -324,22 +333,36 @@ async fn change(
             None
         }
     };
-    row.update(transaction, before.as_ref()).await?;
+    row.update(transaction, before.as_ref(), now).await?;
     Ok(row)
 }
 
 impl Store {
-    /// Deletes waits that finished longer ago than `retention`, with their notifications.
+    /// Deletes waits that finished longer ago than `retention`, with their notifications, and lists
+    /// of projects without waits. Each transaction is short, so that no claim has to wait for it.
     pub(crate) async fn delete_finished(&self, retention: Duration) -> Result<(), StoreError> {
-        let mut transaction = self.database.begin().await?;
-        let now = transaction.now().await?;
-        let before = now.saturating_sub(retention).unwrap_or(Timestamp::MIN);
-        let waits = "DELETE FROM cce_waits WHERE finished_at < $1 AND NOT EXISTS \
-                     (SELECT 1 FROM cce_outbox WHERE cce_outbox.key = cce_waits.key \
-                     AND cce_outbox.state = 'pending')";
-        transaction.execute(waits, &[before.into()]).await?;
-        let notifications = "DELETE FROM cce_outbox WHERE ended_at < $1";
-        transaction.execute(notifications, &[before.into()]).await?;
-        transaction.commit().await
+        const STATEMENTS: [&str; 3] = [
+            "DELETE FROM cce_waits WHERE key IN (SELECT key FROM cce_waits WHERE finished_at < $1 \
+             AND NOT EXISTS (SELECT 1 FROM cce_outbox WHERE cce_outbox.key = cce_waits.key \
+             AND cce_outbox.state = 'pending') LIMIT 1000)",
+            "DELETE FROM cce_outbox WHERE id IN \
+             (SELECT id FROM cce_outbox WHERE ended_at < $1 LIMIT 1000)",
+            "DELETE FROM cce_lists WHERE project IN (SELECT project FROM cce_lists WHERE due < $1 \
+             AND NOT EXISTS (SELECT 1 FROM cce_waits WHERE cce_waits.project = cce_lists.project) \
+             LIMIT 1000)",
+        ];
+        for statement in STATEMENTS {
+            loop {
+                let mut transaction = self.database.begin().await?;
+                let now = transaction.now().await?;
+                let before = now.saturating_sub(retention).unwrap_or(Timestamp::MIN);
+                let deleted = transaction.execute(statement, &[before.into()]).await?;
+                transaction.commit().await?;
+                if deleted < 1000 {
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 }

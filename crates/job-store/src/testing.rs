@@ -214,11 +214,19 @@ pub(crate) struct TestBed {
 
 impl TestBed {
     pub(crate) async fn new(replies: &[Reply]) -> Self {
+        let bed = Self::empty(replies).await;
+        bed.store.database.migrate().await.unwrap();
+        bed
+    }
+
+    /// Creates a test bed whose database has no tables.
+    pub(crate) async fn empty(replies: &[Reply]) -> Self {
         let clock = TestClock::default();
         let (cloud, receivers) = (Cloud::new(&clock, replies), Receivers::default());
         let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await;
         let database = Database::sqlite(pool.unwrap()).with_clock(Arc::new(clock.clone()));
-        let store = Store::open(database).await.unwrap().notifier(receivers.clone());
+        let store = Store { database, notifier: None, changed: Arc::default() };
+        let store = store.notifier(receivers.clone());
         let worker = Worker::new(store.clone(), cloud.client()).with_clock(clock.clone());
         Self { clock, cloud, receivers, store, worker }
     }

@@ -1,14 +1,20 @@
 //! The worker: claims waits that are due, makes their attempts, and delivers notifications.
 
+mod clients;
 mod claim;
 mod attempt;
 mod complete;
 mod lists;
 
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{
+    future::{pending, ready},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_core::future::BoxFuture;
 use jiff::Timestamp;
+use job_model::ProjectId;
 use job_poller::{observer::Observer, schedule::Schedule};
 use job_transport::{
     Client,
@@ -17,8 +23,11 @@ use job_transport::{
 };
 use tokio::{sync::watch, task::JoinSet};
 
-use self::claim::Claim;
-use crate::{budget::Limits, error::StoreError, history::LearnedSchedule, store::Store};
+use self::{
+    claim::Claim,
+    clients::{Clients, ProjectClient},
+};
+use crate::{budget::Limits, error::StoreError, store::Store};
 
 /// Makes the attempts of the waits in a store, and delivers their notifications.
 ///
@@ -31,8 +40,10 @@ use crate::{budget::Limits, error::StoreError, history::LearnedSchedule, store::
 #[derive(Clone)]
 pub struct Worker {
     store: Store,
-    client: Client,
-    schedule: ScheduleSource,
+    clients: Clients,
+    /// The schedule that the caller has set. Otherwise, each endpoint has the one that is learned from
+    /// its jobs.
+    schedule: Option<Arc<dyn Schedule>>,
     observer: Option<Arc<dyn Observer>>,
     reads_lists: bool,
     limits: Limits,
@@ -44,15 +55,6 @@ impl std::fmt::Debug for Worker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Worker").field("limits", &self.limits).finish_non_exhaustive()
     }
-}
-
-/// The schedule of the waits.
-#[derive(Clone)]
-enum ScheduleSource {
-    /// It was set by the caller.
-    Fixed(Arc<dyn Schedule>),
-    /// It is built from the history in the database.
-    Learned(Arc<LearnedSchedule>),
 }
 
 /// The longest time between two looks at the database. Other processes start waits without waking
@@ -72,20 +74,36 @@ const CLEANUP_INTERVAL: Duration = Duration::from_secs(60);
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The maximum number of tries to deliver a notification at the same time.
-const MAX_DELIVERIES: u32 = 16;
+const MAX_DELIVERIES: usize = 16;
 
 impl Worker {
-    /// Creates a worker that reads jobs with `client`. The client's project is replaced by that of
-    /// each wait.
+    /// Creates a worker that reads the jobs of all projects with `client`. The client's project is
+    /// replaced by that of each wait.
     ///
     /// The budget of all workers together is 50 requests per second, with at most 20 in flight.
     #[must_use]
     pub fn new(store: Store, client: Client) -> Self {
-        let learned = Arc::new(LearnedSchedule::new(client.endpoint()));
+        Self::with_clients(store, Clients::one(client))
+    }
+
+    /// Creates a worker that serves these projects, each with its own client. Their endpoints and
+    /// credentials may differ.
+    ///
+    /// The waits of other projects are left to other workers. The budget is shared by all projects, as
+    /// that of [`new`](Self::new).
+    #[must_use]
+    pub fn for_projects(
+        store: Store,
+        clients: impl IntoIterator<Item = (ProjectId, Client)>,
+    ) -> Self {
+        Self::with_clients(store, Clients::by_project(clients))
+    }
+
+    fn with_clients(store: Store, clients: Clients) -> Self {
         Self {
             store,
-            client,
-            schedule: ScheduleSource::Learned(learned),
+            clients,
+            schedule: None,
             observer: None,
             reads_lists: true,
             limits: Limits::DEFAULT,
@@ -116,7 +134,7 @@ impl Worker {
     /// that all workers of the same endpoint share. Nothing is learned from an endpoint on loopback.
     #[must_use]
     pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
-        self.schedule = ScheduleSource::Fixed(Arc::new(schedule));
+        self.schedule = Some(Arc::new(schedule));
         self
     }
 
@@ -189,16 +207,18 @@ impl Worker {
         let mut next_status = Duration::ZERO;
         loop {
             let changed = self.store.changed.notified();
-            if let Err(error) = self.refresh_schedule().await {
+            if let Err(error) = self.refresh_schedules().await {
                 log_error("cannot read the history", &error);
             }
             let now = self.clock.monotonic();
-            let observer = self.observer.as_deref().filter(|_| now >= next_status);
-            let idle = match self.claim(observer).await {
+            if now >= next_status {
+                next_status = now + STATUS_INTERVAL;
+                if let Err(error) = self.report_budget().await {
+                    log_error("cannot read the budget", &error);
+                }
+            }
+            let idle = match self.claim().await {
                 Ok(Claim { waits, idle }) => {
-                    if observer.is_some() {
-                        next_status = now + STATUS_INTERVAL;
-                    }
                     for wait in waits {
                         let worker = self.clone();
                         attempts.spawn(async move { worker.attempt(wait).await });
@@ -227,9 +247,10 @@ impl Worker {
     /// Delivers notifications, until the worker stops.
     async fn deliver(&self, mut stopping: watch::Receiver<()>) {
         let mut tries = JoinSet::new();
+        let mut has_more;
         loop {
             let changed = self.store.changed.notified();
-            let free = MAX_DELIVERIES.saturating_sub(tries.len() as u32);
+            let free = MAX_DELIVERIES.saturating_sub(tries.len());
             let due = if free > 0 && self.store.notifier.is_some() {
                 self.store.due_notifications(free).await
             } else {
@@ -237,6 +258,7 @@ impl Worker {
             };
             match due {
                 Ok(due) => {
+                    has_more = !due.is_empty();
                     for notification in due {
                         let worker = self.clone();
                         tries.spawn(async move {
@@ -246,11 +268,15 @@ impl Worker {
                         });
                     }
                 }
-                Err(error) => log_error("cannot read the outbox", &error),
+                Err(error) => {
+                    has_more = false;
+                    log_error("cannot read the outbox", &error);
+                }
             }
             tokio::select! {
                 biased;
                 _ = stopping.changed() => break,
+                () = ready(()), if has_more => {}
                 _ = tries.join_next(), if !tries.is_empty() => {}
                 () = self.clock.sleep(MAX_IDLE) => {}
                 () = changed => {}
@@ -269,21 +295,21 @@ impl Worker {
         }
     }
 
-    /// Reads the history that the schedule is built from, once a minute.
-    async fn refresh_schedule(&self) -> Result<(), StoreError> {
-        match &self.schedule {
-            ScheduleSource::Fixed(_) => Ok(()),
-            ScheduleSource::Learned(learned) => {
-                learned.refresh(&self.store.database, self.clock.monotonic()).await
-            }
+    /// Reports the budget to the observer.
+    async fn report_budget(&self) -> Result<(), StoreError> {
+        if let Some(observer) = &self.observer {
+            observer.budget_changed(&self.store.budget_status().await?);
         }
+        Ok(())
     }
 
-    fn schedule_now(&self) -> Arc<dyn Schedule> {
-        match &self.schedule {
-            ScheduleSource::Fixed(schedule) => schedule.clone(),
-            ScheduleSource::Learned(learned) => learned.schedule(),
-        }
+    /// Reads the histories that the schedules are built from, once a minute.
+    async fn refresh_schedules(&self) -> Result<(), StoreError> {
+        self.clients.refresh(&self.store.database, self.clock.monotonic()).await
+    }
+
+    fn schedule_of(&self, client: &ProjectClient) -> Arc<dyn Schedule> {
+        self.schedule.clone().unwrap_or_else(|| client.learned.schedule())
     }
 }
 
@@ -319,15 +345,22 @@ impl Worker {
     /// Makes the attempts that are due now, one after the other, and delivers the notifications.
     /// Returns how long nothing else is due.
     pub(crate) async fn run_once(&self) -> Duration {
-        self.refresh_schedule().await.unwrap();
-        let Claim { waits, idle } = self.claim(self.observer.as_deref()).await.unwrap();
+        self.refresh_schedules().await.unwrap();
+        self.report_budget().await.unwrap();
+        let Claim { waits, idle } = self.claim().await.unwrap();
         let idle = if waits.is_empty() { idle } else { Duration::ZERO };
         for wait in waits {
             self.attempt(wait).await;
         }
         if self.store.notifier.is_some() {
-            for notification in self.store.due_notifications(MAX_DELIVERIES).await.unwrap() {
-                self.store.deliver(notification).await.unwrap();
+            loop {
+                let due = self.store.due_notifications(MAX_DELIVERIES).await.unwrap();
+                if due.is_empty() {
+                    break;
+                }
+                for notification in due {
+                    self.store.deliver(notification).await.unwrap();
+                }
             }
         }
         idle

@@ -12,10 +12,11 @@ const ALLOWED: &[(&str, &str)] = &[
     ("job-transport", "job-model"),
     ("job-poller", "job-model job-transport"),
     ("job-sim", "job-model job-transport"),
+    ("job-report", "job-model"),
     ("job-notify", "job-model job-transport"),
     ("job-restate", "job-model job-transport job-poller job-notify"),
     ("job-store", "job-model job-transport job-poller job-notify"),
-    ("job-cli", "job-model job-transport job-poller job-restate job-sim"),
+    ("job-cli", "job-model job-transport job-poller job-report job-restate job-sim"),
 ];
 
 /// The complete dependency tree of job-model, with any features and on any platform: serde,

@@ -25,6 +25,10 @@ const ORDER: &[(&str, &str)] = &[
         "job-poller",
         "reply_script schedule machine source testing budget observer report durable wait fleet",
     ),
+    (
+        "job-report",
+        "text axis timeline sections overview geometry text_width template html svg mermaid markdown",
+    ),
     ("job-notify", "notification notifier delivery receiver webhook"),
     ("job-sim", "plan faults reply auth identity service serve conformance"),
     ("job-store", "receiver error watch database budget row history outbox status store worker"),

@@ -4,6 +4,7 @@ use std::{env, path::Path};
 
 use anyhow::anyhow;
 use clap::ValueEnum;
+use job_report::{Timeline, html, markdown, mermaid, svg};
 
 /// The format of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -35,6 +36,16 @@ impl ReportFormat {
                 let file = file.display();
                 Err(anyhow!("unknown format of {file}; name it .html, .svg, .mmd or .md"))
             }
+        }
+    }
+
+    /// Renders one or several timelines in this format.
+    pub(crate) fn render(self, timelines: &[&Timeline]) -> String {
+        match self {
+            Self::Html => html(timelines),
+            Self::Svg => svg(timelines),
+            Self::Mermaid => mermaid(timelines),
+            Self::Markdown => markdown(timelines),
         }
     }
 }

@@ -6,10 +6,9 @@ use std::{env, ffi::OsStr};
 use clap::ValueEnum;
 use job_poller::{FinishedJob, Outcome, WaitError, WaitErrorKind};
 
-use super::finished::Finished;
+use super::{finished::Finished, report_file::timeline_from_finished};
 use crate::{
     exit::Exit,
-    report::Timeline,
     terminal::{stderr, text},
 };
 
@@ -118,7 +117,7 @@ fn is_late(error: &WaitError) -> bool {
 
 impl Annotation {
     fn from_failure(finished: &Finished, ended: &FinishedJob) -> Self {
-        let timeline = Timeline::from_finished(finished);
+        let timeline = timeline_from_finished(finished);
         let message = match &ended.outcome {
             Outcome::Failed(_) => {
                 let why = timeline.why().unwrap_or_else(|| "no reason given".into());
@@ -130,7 +129,7 @@ impl Annotation {
     }
 
     fn from_error(finished: &Finished, error: &WaitError) -> Self {
-        let timeline = Timeline::from_finished(finished);
+        let timeline = timeline_from_finished(finished);
         let message = format!("{} (job {})", error.message(), finished.id);
         let message = text::sanitize_line(&message);
         let status = match finished.exit() {

@@ -9,15 +9,13 @@ use std::{
 use anyhow::Context;
 use job_model::object::{ObjectId, ObjectState};
 use job_poller::{Event, Outcome, machine::ObjectStatus};
+use job_report::{Bar, PhaseKind, Timeline, TimelineAttempt, TimelineRow};
 
 use super::{error_run::message_without_request_id, finished::Finished};
 use crate::{
     exit::{Exit, OrExit},
-    report::{
-        Bar, PhaseKind, ReportFormat, ReportTarget, Timeline, TimelineAttempt, TimelineRow,
-        deviation_warnings, render,
-    },
-    terminal::{format_duration, text::sanitize_line},
+    report::{ReportFormat, ReportTarget},
+    terminal::{format_duration, text::hide_canonical_request},
 };
 
 /// The report of all waits, written at their end.
@@ -44,7 +42,7 @@ impl ReportFile {
 
     /// Adds a finished wait.
     pub(crate) fn add(&mut self, finished: &Finished) {
-        self.timelines.insert(finished.index, Timeline::from_finished(finished));
+        self.timelines.insert(finished.index, timeline_from_finished(finished));
     }
 
     /// Whether the report is appended to the file, and does not replace it.
@@ -59,59 +57,56 @@ impl ReportFile {
     /// Returns an error if it cannot be written.
     pub(crate) fn write(&self) -> anyhow::Result<()> {
         let timelines: Vec<_> = self.timelines.values().collect();
-        self.target.write(&render(&timelines, self.format)?, self.format)
+        self.target.write(&self.format.render(&timelines), self.format)
     }
 }
 
-impl Timeline {
-    /// Returns the timeline of a finished wait.
-    pub(crate) fn from_finished(finished: &Finished) -> Self {
-        let objects = object_rows(finished);
-        let mut timeline = Self::new(finished.job(), objects, attempts_from_log(finished));
-        if finished.has_no_job() {
-            timeline.label =
-                finished.objects().iter().map(|object| object.id.kind().as_str()).collect();
-        }
-        let deviations = match &finished.result {
-            Ok(ended) => &ended.deviations,
-            Err(error) => error.deviations(),
-        };
-        timeline.warnings.splice(0..0, deviation_warnings(deviations));
-        timeline.id = sanitize_line(finished.id.as_str());
-        if timeline.name.is_none() && !timeline.was_read {
-            timeline.name = Some(timeline.id.clone());
-        }
-        let elapsed = match &finished.result {
-            Ok(ended) => ended.elapsed,
-            Err(error) => error.elapsed(),
-        };
-        match &finished.result {
-            Ok(ended) => {
-                (timeline.kind, timeline.status) = match &ended.outcome {
-                    Outcome::Succeeded => (PhaseKind::Success, "succeeded".into()),
-                    Outcome::Failed(_) => (PhaseKind::Failed, "failed".into()),
-                    outcome => {
-                        let is_success = ended.is_success();
-                        let kind = if is_success { PhaseKind::Success } else { PhaseKind::Failed };
-                        (kind, outcome.as_str().into())
-                    }
-                };
-                let delay = ended.detection_delay.map(format_duration);
-                timeline.details.extend(delay.map(|delay| ("detected after", delay)));
-            }
-            Err(error) => {
-                timeline.status = error.kind().as_str().replace('_', " ");
-                timeline.cause = Some(sanitize_line(&error.message()));
-                if !timeline.was_read {
-                    let message = error.last_error().map(message_without_request_id);
-                    timeline.reason = message.as_deref().map(sanitize_line);
-                }
-            }
-        }
-        timeline.details.push(("waited for", format_duration(elapsed)));
-        timeline.details.push(("attempts", finished.attempts().to_string()));
-        timeline
+/// Returns the timeline of a finished wait.
+pub(crate) fn timeline_from_finished(finished: &Finished) -> Timeline {
+    let mut timeline = finished.job().map_or_else(Timeline::unread, Timeline::new);
+    timeline = timeline
+        .with_objects(object_rows(finished))
+        .with_attempts(attempts_from_log(finished))
+        .with_id(finished.id.as_str());
+    if finished.has_no_job() {
+        let kinds = finished.objects().into_iter().map(|object| object.id.kind().as_str());
+        timeline = timeline.with_label(&kinds.collect::<String>());
     }
+    if timeline.name().is_none() && !timeline.was_read() {
+        timeline = timeline.with_name(finished.id.as_str());
+    }
+    let (deviations, elapsed) = match &finished.result {
+        Ok(ended) => (&ended.deviations[..], ended.elapsed),
+        Err(error) => (error.deviations(), error.elapsed()),
+    };
+    timeline = timeline.with_deviations(deviations);
+    match &finished.result {
+        Ok(ended) => {
+            let is_success = match &ended.outcome {
+                Outcome::Succeeded => true,
+                Outcome::Failed(_) => false,
+                _ => ended.is_success(),
+            };
+            let kind = if is_success { PhaseKind::Success } else { PhaseKind::Failed };
+            timeline = timeline.with_status(kind, ended.outcome.as_str());
+            if let Some(delay) = ended.detection_delay {
+                timeline = timeline.with_detail("detected after", &format_duration(delay));
+            }
+        }
+        Err(error) => {
+            let kind = finished.job().map_or(PhaseKind::Unknown, PhaseKind::from);
+            timeline = timeline
+                .with_status(kind, &error.kind().as_str().replace('_', " "))
+                .with_cause(&hide_canonical_request(&error.message()));
+            let message = error.last_error().map(message_without_request_id);
+            if let Some(message) = message.filter(|_| !timeline.was_read()) {
+                timeline = timeline.with_reason(&hide_canonical_request(&message));
+            }
+        }
+    }
+    timeline
+        .with_detail("waited for", &format_duration(elapsed))
+        .with_detail("attempts", &finished.attempts().to_string())
 }
 
 /// Returns a row for each cluster and node that the wait has read, with its phases.
@@ -133,28 +128,27 @@ fn object_rows(finished: &Finished) -> Vec<TimelineRow> {
         let reason = [&object.reason, &object.message].into_iter().flatten().next();
         let details = (phases.len() > 1).then(|| phases.join(", "));
         let details: Vec<_> =
-            details.iter().chain(reason).map(|text| sanitize_line(text)).collect();
+            details.iter().chain(reason).map(|text| hide_canonical_request(text)).collect();
         let bounds = changes.first().zip(changes.last());
         let bounds = bounds.and_then(|((from, _), (to, _))| Some((time(*from)?, time(*to)?)));
         let is_open = object.state.is_none_or(|state| state == ObjectState::UnderWay);
-        TimelineRow {
-            depth: usize::from(!finished.has_no_job()),
-            label: object.id.kind().to_string(),
-            name: Some(sanitize_line(object.name.as_deref().unwrap_or_else(|| object.id.as_str()))),
-            phase: sanitize_line(&last),
-            kind: match object.state {
-                Some(ObjectState::Ready) => PhaseKind::Success,
-                Some(ObjectState::UnderWay) => PhaseKind::Running,
-                Some(ObjectState::Broken) => PhaseKind::Failed,
-                Some(ObjectState::Gone) | None => PhaseKind::Unknown,
-            },
-            is_failing: object.state == Some(ObjectState::Broken),
-            duration: bounds
-                .map(|(from, to)| Bar { from, to, is_open }.duration())
-                .map(format_duration),
-            reason: (!details.is_empty()).then(|| details.join("; ")),
-            bar: bounds.map(|(from, to)| Bar { from, to, is_open }),
+        let kind = match object.state {
+            Some(ObjectState::Ready) => PhaseKind::Success,
+            Some(ObjectState::UnderWay) => PhaseKind::Running,
+            Some(ObjectState::Broken) => PhaseKind::Failed,
+            Some(ObjectState::Gone) | None => PhaseKind::Unknown,
+        };
+        let mut row = TimelineRow::new(&object.id.kind().to_string(), kind, &last)
+            .with_depth(usize::from(!finished.has_no_job()))
+            .with_name(object.name.as_deref().unwrap_or_else(|| object.id.as_str()));
+        if !details.is_empty() {
+            row = row.with_reason(&details.join("; "));
         }
+        if let Some((from, to)) = bounds {
+            let bar = Bar::new(from, to);
+            row = row.with_bar(if is_open { bar.open() } else { bar });
+        }
+        row
     });
     rows.collect()
 }
@@ -165,12 +159,18 @@ fn attempts_from_log(finished: &Finished) -> Vec<TimelineAttempt> {
     for (at, event) in &finished.log {
         let error = attempts.entry(*at).or_default();
         if let Event::AttemptFailed { error: attempt_error, .. } = event {
-            *error = Some(sanitize_line(&attempt_error.message));
+            *error = Some(hide_canonical_request(&attempt_error.message).into_owned());
         }
     }
-    let attempt = |(at, error)| {
-        let time = finished.started_at.and_then(|began| began.checked_add(at).ok());
-        TimelineAttempt { at, time, error }
+    let attempt = |(at, error): (Duration, Option<String>)| {
+        let mut attempt = TimelineAttempt::new(at);
+        if let Some(time) = finished.started_at.and_then(|began| began.checked_add(at).ok()) {
+            attempt = attempt.with_time(time);
+        }
+        match error {
+            Some(error) => attempt.with_error(&error),
+            None => attempt,
+        }
     };
     attempts.into_iter().map(attempt).collect()
 }

@@ -108,7 +108,7 @@ async fn claim_millis(bed: &TestBed, pool: &PgPool, span: Duration) -> anyhow::R
         let Some((process, rest)) = line.split_once(' ') else { continue };
         let Some((time, text)) = rest.split_once(' ') else { continue };
         let Ok(time) = time.parse::<f64>() else { continue };
-        if text.ends_with("statement: BEGIN") {
+        if text.contains("statement: BEGIN") {
             transactions.insert(process, (time, None));
         } else if text.ends_with("statement: COMMIT") {
             if let Some((began, Some(true))) = transactions.remove(process) {

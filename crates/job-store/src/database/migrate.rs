@@ -83,3 +83,48 @@ impl Transaction {
 fn statements(migration: &'static str) -> impl Iterator<Item = &'static str> {
     migration.split(";\n").map(str::trim).filter(|statement| !statement.is_empty())
 }
+
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
+mod tests {
+    use job_poller::{WaitPolicy, durable::StoredWait};
+
+    use super::*;
+    use crate::{
+        ListQuery, Store,
+        row::to_json,
+        testing::{SUCCESS, TestBed, key},
+    };
+
+    /// Tables of each earlier version, with a wait.
+    #[tokio::test]
+    async fn waits_of_earlier_versions_go_on() {
+        for version in 1..VERSION {
+            let bed = TestBed::empty(&[SUCCESS]).await;
+            let mut transaction = bed.store.database.begin().await.unwrap();
+            let create = "CREATE TABLE cce_schema (version BIGINT NOT NULL)";
+            transaction.execute(create, &[]).await.unwrap();
+            for (number, migration) in (1..=version).zip(MIGRATIONS) {
+                for statement in statements(migration) {
+                    transaction.execute(statement, &[]).await.unwrap();
+                }
+                let insert = "INSERT INTO cce_schema (version) VALUES ($1)";
+                transaction.execute(insert, &[number.into()]).await.unwrap();
+            }
+            let (key, now) = (key("a"), transaction.now().await.unwrap());
+            let wait = StoredWait::new(key.job.clone(), WaitPolicy::new(), 0, now);
+            let insert = "INSERT INTO cce_waits (key, project, number, tick, wait, receivers, due, \
+                          created_at) VALUES ('p:a', 'p', 1, 1, $1, '[]', $2, $2)";
+            let wait = to_json(&wait).unwrap();
+            transaction.execute(insert, &[(&wait).into(), now.into()]).await.unwrap();
+            transaction.commit().await.unwrap();
+            let store = Store::open(bed.store.database.clone()).await.unwrap();
+            let active = store.list(&ListQuery::new().active()).await.unwrap();
+            assert_eq!(active.waits.len(), 1, "{version}");
+            assert_eq!(store.summary().await.unwrap().waits.active, 1, "{version}");
+            bed.worker.run_once().await;
+            let result = store.get(&key).await.unwrap().unwrap().result;
+            assert_eq!(result.map(|result| result.outcome).as_deref(), Some("succeeded"));
+        }
+    }
+}

@@ -16,6 +16,10 @@ use crate::{
 /// How long a worker may take for a try.
 const TRY_LEASE: Duration = Duration::from_secs(120);
 
+/// The number of deliveries to one receiver, by all workers together, from which on no other one begins.
+/// Also the maximum number that one transaction leases.
+const MAX_PER_RECEIVER: usize = 4;
+
 /// How long a notification is left to other workers.
 const POSTPONED_FOR: Duration = Duration::from_secs(10);
 
@@ -49,20 +53,29 @@ impl Store {
         Ok(true)
     }
 
-    /// Returns up to `limit` notifications that are due, with a lease on them.
+    /// Returns some of the notifications that are due, at most `limit`, with a lease on them. Call it
+    /// again if it returned any.
+    ///
+    /// A receiver to which [`MAX_PER_RECEIVER`] deliveries are in flight gets no other one, so that a
+    /// receiver that does not answer does not delay the others.
     pub(crate) async fn due_notifications(
         &self,
-        limit: u32,
+        limit: usize,
     ) -> Result<Vec<DueNotification>, StoreError> {
-        let mut transaction = self.database.begin().await?;
+        // If the database crashes and loses a lease, the notification is sent again.
+        let mut transaction = self.database.begin_unflushed().await?;
         let now = transaction.now().await?;
         let sql = concat!(
             "SELECT ",
             columns!(),
             " FROM cce_outbox WHERE next_try <= $1 AND (lease IS NULL OR lease <= $1) \
+             AND receiver NOT IN (SELECT receiver FROM cce_outbox WHERE lease > $1 \
+             GROUP BY receiver HAVING count(*) >= $3) \
              ORDER BY next_try LIMIT $2 FOR UPDATE SKIP LOCKED"
         );
-        let rows = transaction.rows(sql, &[now.into(), i64::from(limit).into()]).await?;
+        let limit = limit.min(MAX_PER_RECEIVER) as i64;
+        let values = [now.into(), limit.into(), (MAX_PER_RECEIVER as i64).into()];
+        let rows = transaction.rows(sql, &values).await?;
         let lease = now.saturating_add(TRY_LEASE).unwrap_or(now);
         let mut due = Vec::new();
         for row in rows {

@@ -1,9 +1,12 @@
 //! The list of waits, and of notifications that are not delivered.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use job_model::ProjectId;
 use job_notify::{Delivery, receiver_name};
 use job_poller::durable::WaitKey;
+use serde::{Deserialize, Serialize};
 
 use super::Store;
 use crate::{
@@ -44,8 +47,14 @@ enum State {
 /// The maximum number of waits in a page.
 const MAX_PAGE: u32 = 1000;
 
+/// The number of waits that are read from the database at once.
+const CHUNK: u32 = 50;
+
+/// A page ends after this many bytes of the database's rows.
+const MAX_PAGE_BYTES: usize = 4 << 20;
+
 /// How long an attempt is due before its wait is overdue. Longer than a request that is queued.
-const OVERDUE_AFTER: std::time::Duration = std::time::Duration::from_secs(120);
+pub(super) const OVERDUE_AFTER: Duration = Duration::from_secs(120);
 
 impl ListQuery {
     /// Creates a query for all waits.
@@ -90,7 +99,8 @@ impl ListQuery {
         self
     }
 
-    /// Sets the number of waits per page. The default is 100, the maximum 1,000.
+    /// Sets the number of waits per page. The default is 100, the maximum 1,000. A page has fewer if
+    /// their jobs are large: it ends after about 4 MiB.
     pub const fn limit(mut self, waits: u32) -> Self {
         self.limit = Some(waits);
         self
@@ -98,7 +108,7 @@ impl ListQuery {
 }
 
 /// A page of waits, ordered by their keys.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Page {
     /// The waits.
@@ -118,7 +128,6 @@ impl Store {
         let now = transaction.now().await?;
         let limit = query.limit.unwrap_or(100).clamp(1, MAX_PAGE);
         let overdue = now.saturating_sub(OVERDUE_AFTER).unwrap_or(Timestamp::MIN);
-        let after = query.after.as_ref().map(ToString::to_string).unwrap_or_default();
         // $3 selects the state: each condition applies only to its number.
         let sql = concat!(
             "SELECT ",
@@ -137,19 +146,34 @@ impl Store {
             Some(State::Failed) => 3,
             Some(State::Overdue) => 4,
         };
-        let values: [Value<'_>; 5] = [
-            (&after).into(),
-            query.project.as_ref().map_or("", ProjectId::as_str).into(),
-            state.into(),
-            overdue.into(),
-            i64::from(limit + 1).into(),
-        ];
-        let rows = transaction.rows(sql, &values).await?;
-        let has_more = rows.len() > limit as usize;
-        let rows = rows.iter().take(limit as usize);
-        let waits: Vec<_> = rows.map(|row| WaitStatus::read(row, now)).collect::<Result<_, _>>()?;
-        let next = waits.last().filter(|_| has_more).map(|last| last.key.clone());
-        Ok(Page { waits, next })
+        let project = query.project.as_ref().map_or("", ProjectId::as_str);
+        let mut page = Page { waits: Vec::new(), next: query.after.clone() };
+        let mut bytes = 0;
+        loop {
+            let after = page.next.as_ref().map(ToString::to_string).unwrap_or_default();
+            let chunk = CHUNK.min(limit - page.waits.len() as u32);
+            let values: [Value<'_>; 5] = [
+                (&after).into(),
+                project.into(),
+                state.into(),
+                overdue.into(),
+                // One more, to find out whether another page follows.
+                i64::from(chunk + 1).into(),
+            ];
+            let rows = transaction.rows(sql, &values).await?;
+            for row in rows.iter().take(chunk as usize) {
+                bytes += row.text("result")?.len() + row.text("snapshot")?.len();
+                page.waits.push(WaitStatus::read(row, now)?);
+            }
+            page.next = page.waits.last().map(|last| last.key.clone());
+            if rows.len() <= chunk as usize {
+                page.next = None;
+                return Ok(page);
+            }
+            if page.waits.len() >= limit as usize || bytes > MAX_PAGE_BYTES {
+                return Ok(page);
+            }
+        }
     }
 
     /// Returns the notifications of a wait.
@@ -202,5 +226,38 @@ impl NotificationStatus {
             last_error: row.opt_text("last_error")?,
             next_try_at: row.time("next_try")?,
         })
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
+mod tests {
+    use super::*;
+    use crate::{
+        Watch,
+        testing::{Reply, TestBed, key},
+    };
+
+    /// Waits whose jobs are large: each page ends after some MiB, and none is skipped.
+    #[tokio::test]
+    async fn a_page_of_large_jobs_is_short() {
+        let reason = "x".repeat(100_000);
+        let job = format!(r#"{{"status": {{"phase": "Running", "reason": "{reason}"}}}}"#);
+        let bed = TestBed::new(&[Reply::Body(job.leak())]).await;
+        for number in 0..200 {
+            bed.store.watch(&key(&format!("j{number:03}")), &Watch::new()).await.unwrap();
+        }
+        bed.run_until(10).await;
+        let (mut query, mut sizes, mut keys) = (ListQuery::new().limit(1000), vec![], vec![]);
+        loop {
+            let page = bed.store.list(&query).await.unwrap();
+            sizes.push(page.waits.len());
+            keys.extend(page.waits.iter().map(|wait| wait.key.to_string()));
+            let Some(next) = page.next else { break };
+            query = query.after(next);
+        }
+        assert_eq!(sizes, [50, 50, 50, 50]);
+        let expected: Vec<_> = (0..200).map(|number| format!("p:j{number:03}")).collect();
+        assert_eq!(keys, expected);
     }
 }

@@ -61,13 +61,12 @@ impl Worker {
 
     /// Makes the attempt that the machine asks for.
     async fn make_attempt(&self, claimed: &ClaimedWait, mut wait: StoredWait) -> Attempt {
-        let ClaimedWait { row, share, claimed_at, monotonic, .. } = claimed;
+        let ClaimedWait { row, client, share, claimed_at, monotonic, .. } = claimed;
         let now = || {
             let since = self.monotonic().saturating_sub(*monotonic);
             claimed_at.saturating_add(since).unwrap_or(Timestamp::MAX)
         };
-        let client = self.client.clone().project(row.key.project.clone());
-        let schedule = self.schedule_now();
+        let schedule = self.schedule_of(client);
         let missed = if self.reads_lists { miss_probability(row.trust) } else { 1.0 };
         let (mut stats, mut urgency) = (AttemptStats::default(), None);
         // The wait is due, or a request would stay unused.
@@ -84,7 +83,7 @@ impl Worker {
                 Action::FetchObject { .. } if made_request => Next::Plan(Duration::ZERO),
                 action @ (Action::Fetch { .. } | Action::FetchObject { .. }) => {
                     let extra = made_request;
-                    let (reply, latency) = self.fetch(&client, action).await;
+                    let (reply, latency) = self.fetch(&client.client, action).await;
                     let mut of_request = AttemptStats::from_input(latency, &reply);
                     // A lookup of a sub-job has no slot of its own.
                     of_request.extra_requests += u32::from(extra);

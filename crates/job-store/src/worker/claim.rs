@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use job_poller::{observer::Observer, schedule::BudgetShare};
+use job_poller::schedule::BudgetShare;
 use job_transport::transport::display_chain;
 
-use super::{MAX_IDLE, Worker, until};
+use super::{
+    MAX_IDLE, Worker,
+    clients::{ProjectClient, served},
+    until,
+};
 use crate::{
-    budget::SharedBudget,
+    budget::{IN_FLIGHT, SharedBudget},
     database::Transaction,
     error::StoreError,
     row::{WaitRow, WaitState, columns},
@@ -24,6 +28,7 @@ pub(super) struct Claim {
 /// A wait that this worker may make an attempt for.
 pub(super) struct ClaimedWait {
     pub(super) row: WaitRow,
+    pub(super) client: ProjectClient,
     /// The share of the budget with which the next attempt is planned.
     pub(super) share: BudgetShare,
     /// The time of the claim, by the clock of the database.
@@ -60,13 +65,13 @@ impl Worker {
         Ok((budget, now))
     }
 
-    /// Claims waits, at most as many as the budget allows within [`CLAIM_AHEAD`]. Reports the budget to
-    /// `observer`.
-    pub(super) async fn claim(&self, observer: Option<&dyn Observer>) -> Result<Claim, StoreError> {
-        let mut transaction = self.store.database.begin().await?;
+    /// Claims waits, at most as many as the budget allows within [`CLAIM_AHEAD`].
+    pub(super) async fn claim(&self) -> Result<Claim, StoreError> {
+        // If the database crashes and loses a claim, the attempts are made again.
+        let mut transaction = self.store.database.begin_unflushed().await?;
         let (mut budget, now) = self.lock_budget(&mut transaction).await?;
         let monotonic = self.monotonic();
-        let in_flight = count(&mut transaction, IN_FLIGHT, now).await?;
+        let in_flight = transaction.count(IN_FLIGHT, now).await?;
         let free = budget.max_in_flight().saturating_sub(in_flight);
         // If too many requests are in flight, look again soon: another worker may end one.
         let mut claim = Claim { waits: Vec::new(), idle: CLAIM_AHEAD };
@@ -80,86 +85,67 @@ impl Worker {
                 break;
             }
             let at = slot.max(now);
-            let Some(row) = next_wait(&mut transaction, at, now, budget.may_advance()).await?
-            else {
+            let next = self.next_wait(&mut transaction, at, now, budget.may_advance()).await?;
+            let Some((row, client)) = next else {
                 claim.idle = idle_until_due(&mut transaction, now).await?;
                 break;
             };
             budget.consume(at);
             let row = lease(&mut transaction, row, at).await?;
             let pause = until(at, now);
-            claim.waits.push(ClaimedWait { row, share, claimed_at: now, monotonic, pause });
+            claim.waits.push(ClaimedWait { row, client, share, claimed_at: now, monotonic, pause });
         }
-        let status = match observer {
-            Some(_) => {
-                let queued = count(&mut transaction, QUEUED, now).await?;
-                Some(budget.status(queued, in_flight + claim.waits.len()))
-            }
-            None => None,
-        };
         // A claim that takes nothing writes nothing.
         if !claim.waits.is_empty() {
             budget.save(&mut transaction).await?;
         }
         transaction.commit().await?;
-        if let (Some(observer), Some(status)) = (observer, status) {
-            observer.budget_changed(&status);
-        }
         Ok(claim)
     }
-}
 
-/// Counts the requests in flight. Those of a worker that crashed count until their lease ends.
-pub(super) const IN_FLIGHT: &str = "SELECT (SELECT count(*) FROM cce_waits WHERE lease > $1) \
-                                    + (SELECT count(*) FROM cce_lists WHERE lease > $1) AS waits";
-
-/// Counts the waits that are due.
-const QUEUED: &str = "SELECT count(*) AS waits FROM cce_waits WHERE outcome IS NULL \
-                      AND paused = 0 AND due <= $1 AND (lease IS NULL OR lease <= $1)";
-
-pub(super) async fn count(
-    transaction: &mut Transaction,
-    sql: &'static str,
-    now: Timestamp,
-) -> Result<usize, StoreError> {
-    let row = transaction.row(sql, &[now.into()]).await?;
-    let waits = row.map_or(Ok(0), |row| row.int("waits"))?;
-    Ok(usize::try_from(waits).unwrap_or_default())
-}
-
-/// Returns the wait that has been due longest at `at`. If there is none and the budget permits it,
-/// returns the wait that is due next and may be read already.
-async fn next_wait(
-    transaction: &mut Transaction,
-    at: Timestamp,
-    now: Timestamp,
-    may_advance: bool,
-) -> Result<Option<WaitRow>, StoreError> {
-    let due = concat!(
-        "SELECT ",
-        columns!(),
-        " FROM cce_waits WHERE outcome IS NULL AND paused = 0 AND due <= $1 \
-         AND (lease IS NULL OR lease <= $2) ORDER BY due LIMIT 1 FOR UPDATE SKIP LOCKED"
-    );
-    let early = concat!(
-        "SELECT ",
-        columns!(),
-        " FROM cce_waits WHERE outcome IS NULL AND paused = 0 AND earliest <= $1 \
-         AND (lease IS NULL OR lease <= $2) ORDER BY due LIMIT 1 FOR UPDATE SKIP LOCKED"
-    );
-    let values = [at.into(), now.into()];
-    for _ in 0..MAX_UNREADABLE {
-        let mut row = transaction.row(due, &values).await?;
-        if row.is_none() && may_advance {
-            row = transaction.row(early, &values).await?;
+    /// Returns the wait that has been due longest at `at`, and the client of its project. If there is
+    /// none and the budget permits it, returns the wait that is due next and may be read already.
+    async fn next_wait(
+        &self,
+        transaction: &mut Transaction,
+        at: Timestamp,
+        now: Timestamp,
+        may_advance: bool,
+    ) -> Result<Option<(WaitRow, ProjectClient)>, StoreError> {
+        let due = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM cce_waits WHERE outcome IS NULL AND paused = 0 AND due <= $1 \
+             AND (lease IS NULL OR lease <= $2) AND ",
+            served!("$3"),
+            " ORDER BY due LIMIT 1 FOR UPDATE SKIP LOCKED"
+        );
+        let early = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM cce_waits WHERE outcome IS NULL AND paused = 0 AND earliest <= $1 \
+             AND (lease IS NULL OR lease <= $2) AND ",
+            served!("$3"),
+            " ORDER BY due LIMIT 1 FOR UPDATE SKIP LOCKED"
+        );
+        let projects = self.clients.filter();
+        let values = [at.into(), now.into(), (&projects).into()];
+        for _ in 0..MAX_UNREADABLE {
+            let mut row = transaction.row(due, &values).await?;
+            if row.is_none() && may_advance {
+                row = transaction.row(early, &values).await?;
+            }
+            let Some(row) = row else { return Ok(None) };
+            match WaitRow::from_row(&row) {
+                Ok(row) => {
+                    let client = self.clients.for_project(&row.key.project);
+                    return Ok(client.map(|client| (row, client)));
+                }
+                Err(error) => postpone(transaction, &row.text("key")?, now, &error).await?,
+            }
         }
-        let Some(row) = row else { return Ok(None) };
-        match WaitRow::from_row(&row) {
-            Ok(row) => return Ok(Some(row)),
-            Err(error) => postpone(transaction, &row.text("key")?, now, &error).await?,
-        }
+        Ok(None)
     }
-    Ok(None)
 }
 
 /// Postpones a wait that this version cannot read, so that the others go on. A newer version that

@@ -10,10 +10,10 @@ use job_poller::{
     observer::WaitFinished,
     schedule::JobObservation,
 };
-use job_transport::clock::Clock as _;
+use job_transport::{JobSnapshot, clock::Clock as _};
 
 use super::{
-    ERROR_DELAY, ScheduleSource, Worker,
+    ERROR_DELAY, Worker,
     attempt::{Attempt, Next},
     claim::ClaimedWait,
     log_error,
@@ -54,7 +54,12 @@ impl Worker {
         claimed: &ClaimedWait,
         attempt: &Attempt,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.store.database.begin().await?;
+        let database = &self.store.database;
+        let mut transaction = match &attempt.next {
+            Next::Finish(_) => database.begin().await?,
+            // If the database crashes and loses the plan, the attempt is made again.
+            Next::Plan(_) => database.begin_unflushed().await?,
+        };
         let row = WaitRow::lock(&mut transaction, &claimed.row.key).await?;
         let is_same =
             |row: &WaitRow| (row.number, row.tick) == (claimed.row.number, claimed.row.tick);
@@ -73,13 +78,15 @@ impl Worker {
             };
             let now = match end {
                 Some(result) => {
-                    self.finish(&mut transaction, &mut row, result, attempt.ended_at).await?;
+                    self.finish(&mut transaction, &mut row, claimed, result, attempt.ended_at)
+                        .await?;
                     finished = Some(WaitFinished::from_result(result));
                     None
                 }
-                None => plan(&mut row, &before, attempt),
+                None => plan(&mut row, claimed, &before, attempt),
             };
-            row.update(&mut transaction, before.checkpoint().machine().snapshot()).await?;
+            let snapshot = before.checkpoint().machine().snapshot();
+            row.update(&mut transaction, snapshot, attempt.ended_at).await?;
             urgencies = (before.urgency(), now);
         }
         // The service has counted the request even if the wait was canceled, or if another worker has
@@ -106,6 +113,7 @@ impl Worker {
         &self,
         transaction: &mut Transaction,
         row: &mut WaitRow,
+        claimed: &ClaimedWait,
         result: &Result<FinishedJob, WaitError>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
@@ -115,8 +123,8 @@ impl Worker {
         if let Ok(finished) = result {
             row.own_state = Some(RowState::from_digest(finished.snapshot.digest()));
         }
-        if let ScheduleSource::Learned(learned) = &self.schedule {
-            learned.record(transaction, observations(result)).await?;
+        if self.schedule.is_none() {
+            claimed.client.learned.record(transaction, observations(result)).await?;
         }
         Ok(())
     }
@@ -135,7 +143,12 @@ impl WaitRow {
 }
 
 /// Plans the next attempt, and returns the new urgency of the wait.
-fn plan(row: &mut WaitRow, before: &StoredWait, attempt: &Attempt) -> Option<UrgencyBucket> {
+fn plan(
+    row: &mut WaitRow,
+    claimed: &ClaimedWait,
+    before: &StoredWait,
+    attempt: &Attempt,
+) -> Option<UrgencyBucket> {
     let (mut wait, delay) = match &attempt.next {
         Next::Plan(delay) => (attempt.wait.clone(), *delay),
         // The wait goes on as if this attempt had not been made.
@@ -148,9 +161,12 @@ fn plan(row: &mut WaitRow, before: &StoredWait, attempt: &Attempt) -> Option<Urg
     // After a hint, the attempt is due as early as permitted.
     let earliest = wait.earliest_attempt_at().filter(|_| mem::take(&mut row.is_hinted));
     row.urgency = attempt.urgency.map(|urgency| (urgency * 1e6) as i64).or(row.urgency);
-    let snapshot = wait.checkpoint().machine().snapshot();
-    row.own_state = snapshot.map(|snapshot| RowState::from_digest(snapshot.digest()));
     let urgency = wait.urgency();
+    let snapshot = wait.checkpoint().machine().snapshot();
+    let digest = snapshot.map(JobSnapshot::digest);
+    row.own_state = digest.map(RowState::from_digest);
+    row.expected_end =
+        digest.and_then(|digest| claimed.client.learned.expected_end(digest, attempt.ended_at));
     row.state = WaitState::Active(wait.into(), earliest.map_or(due, |at| at.min(due)));
     urgency
 }

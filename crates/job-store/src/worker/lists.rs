@@ -32,11 +32,11 @@ use self::{
 };
 use super::{
     ERROR_DELAY, MAX_IDLE, MIN_IDLE, Worker,
-    claim::{IN_FLIGHT, count},
+    clients::{ProjectClient, served},
     log_error, until,
 };
 use crate::{
-    budget::SharedBudget,
+    budget::{IN_FLIGHT, SharedBudget},
     database::{Row, Transaction},
     error::StoreError,
     row::{hint, to_json},
@@ -45,6 +45,7 @@ use crate::{
 /// A list that this worker may read.
 struct DueList {
     project: ProjectId,
+    client: ProjectClient,
     /// Identifies the claim.
     lease: Timestamp,
     claimed_at: Timestamp,
@@ -68,8 +69,11 @@ enum Issue {
     Failed,
 }
 
-/// The minimum number of waits of a project whose list is read, unless it has proved fresh already.
+/// The minimum number of waits of a project whose list is read.
 const MIN_WAITS: u64 = 10;
+
+/// The minimum number while the list proves fresh.
+const MIN_TRUSTED_WAITS: u64 = 5;
 
 /// The time between two searches for projects with many waits.
 const SEARCH_INTERVAL: Duration = Duration::from_secs(10);
@@ -133,11 +137,15 @@ impl Worker {
     pub(super) async fn read_due_list(&self) -> Result<Duration, StoreError> {
         let mut transaction = self.store.database.begin_read().await?;
         let now = transaction.now().await?;
-        let sql = "SELECT project, due, (SELECT count(*) FROM cce_waits \
-                   WHERE cce_waits.project = cce_lists.project AND outcome IS NULL AND paused = 0) \
-                   AS waits FROM cce_lists WHERE active = 1 AND (lease IS NULL OR lease <= $1) \
-                   ORDER BY due LIMIT 1";
-        let row = transaction.row(sql, &[now.into()]).await?;
+        let sql = concat!(
+            "SELECT project, due, (SELECT count(*) FROM cce_waits \
+             WHERE cce_waits.project = cce_lists.project AND outcome IS NULL AND paused = 0) \
+             AS waits FROM cce_lists WHERE active = 1 AND (lease IS NULL OR lease <= $1) AND ",
+            served!("$2"),
+            " ORDER BY due LIMIT 1"
+        );
+        let projects = self.clients.filter();
+        let row = transaction.row(sql, &[now.into(), (&projects).into()]).await?;
         drop(transaction);
         let Some(row) = row else { return Ok(MAX_IDLE) };
         let due = row.time("due")?.unwrap_or(now);
@@ -150,7 +158,7 @@ impl Worker {
         }
         let Some(due) = self.claim_list().await? else { return Ok(MAX_IDLE) };
         self.clock.sleep(due.pause).await;
-        let client = self.client.clone().project(due.project.clone()).attempt_timeout(LIST_TIMEOUT);
+        let client = due.client.client.clone().attempt_timeout(LIST_TIMEOUT);
         let began = self.monotonic();
         let result = client.jobs().await;
         let latency = self.monotonic().saturating_sub(began);
@@ -180,22 +188,26 @@ impl Worker {
         let mut transaction = self.store.database.begin().await?;
         let (mut budget, now) = self.lock_budget(&mut transaction).await?;
         let monotonic = self.monotonic();
-        let in_flight = count(&mut transaction, IN_FLIGHT, now).await?;
+        let in_flight = transaction.count(IN_FLIGHT, now).await?;
         // Not only a slot that is free now, because the waits take each slot as soon as they can.
         let slot = budget.next_slot().max(now);
         if in_flight >= budget.max_in_flight() || until(slot, now) > MAX_IDLE {
             return Ok(None);
         }
-        let sql = "SELECT project, (SELECT count(*) FROM cce_lists WHERE active = 1) AS lists \
-                   FROM cce_lists WHERE active = 1 AND due <= $1 \
-                   AND (lease IS NULL OR lease <= $1) \
-                   AND EXISTS (SELECT 1 FROM cce_waits WHERE cce_waits.project = cce_lists.project \
-                   AND outcome IS NULL AND paused = 0) \
-                   ORDER BY due LIMIT 1 FOR UPDATE SKIP LOCKED";
-        let Some(row) = transaction.row(sql, &[now.into()]).await? else { return Ok(None) };
+        let sql = concat!(
+            "SELECT project, (SELECT count(*) FROM cce_lists WHERE active = 1) AS lists \
+             FROM cce_lists WHERE active = 1 AND due <= $1 AND (lease IS NULL OR lease <= $1) AND ",
+            served!("$2"),
+            " AND EXISTS (SELECT 1 FROM cce_waits WHERE cce_waits.project = cce_lists.project \
+             AND outcome IS NULL AND paused = 0) ORDER BY due LIMIT 1 FOR UPDATE SKIP LOCKED"
+        );
+        let projects = self.clients.filter();
+        let values = [now.into(), (&projects).into()];
+        let Some(row) = transaction.row(sql, &values).await? else { return Ok(None) };
         let (text, lists) = (row.text("project")?, row.int("lists")?);
-        let project =
+        let project: ProjectId =
             text.parse().map_err(|error| StoreError::unreadable("cce_lists.project", error))?;
+        let Some(client) = self.clients.for_project(&project) else { return Ok(None) };
         let lease = now.saturating_add(LEASE).unwrap_or(now);
         let sql = "UPDATE cce_lists SET lease = $2 WHERE project = $1";
         transaction.execute(sql, &[(&text).into(), lease.into()]).await?;
@@ -206,6 +218,7 @@ impl Worker {
         let request_price = budget.share().request_price.as_secs_f64();
         Ok(Some(DueList {
             project,
+            client,
             lease,
             claimed_at: now,
             monotonic,
@@ -280,7 +293,7 @@ impl Worker {
     ) -> Result<Result<Option<Duration>, Issue>, StoreError> {
         let learned_until = state.learned_until;
         let (observations, learned_until) =
-            self.durations(transaction, &due.project, reading, learned_until).await?;
+            self.durations(transaction, &due.project, &due.client, reading, learned_until).await?;
         let rows: HashMap<&str, RowState> = reading
             .list
             .rows()
@@ -313,7 +326,7 @@ impl Worker {
             wait.update(transaction, *comparison, trust, now).await?;
         }
         (state.date, state.read_at, state.learned_until) = (dates.1, Some(now), learned_until);
-        self.learn(transaction, observations).await?;
+        due.client.learned.record(transaction, observations).await?;
         if misses > 0 {
             return Ok(Err(Issue::Stale));
         }
@@ -327,6 +340,28 @@ impl Worker {
 /// Reads what is known of a list. What another version wrote is forgotten.
 fn read_state(row: &Row) -> ListState {
     row.json("state").ok().flatten().unwrap_or_default()
+}
+
+/// Makes the next attempt of a wait due earlier under a condition, because no list replaces readings of
+/// its job any more. A delay of 300 s becomes one of 60 s.
+macro_rules! earlier {
+    ($condition:literal, $now:literal) => {
+        concat!(
+            "due = CASE WHEN ",
+            $condition,
+            " AND due > ",
+            $now,
+            " THEN ",
+            $now,
+            " + (due - ",
+            $now,
+            ") / 5 ELSE due END, changed_at = CASE WHEN ",
+            $condition,
+            " THEN ",
+            $now,
+            " ELSE changed_at END"
+        )
+    };
 }
 
 /// A wait of the project, as far as a list concerns it.
@@ -398,29 +433,31 @@ impl ProjectWait {
         if listed != self.listed.before || trust != self.trust {
             let listed = listed.as_ref().map(to_json).transpose()?;
             let sql = concat!(
-                "UPDATE cce_waits SET listed = $2, trust = $3, due = CASE WHEN $3 = 0 AND ",
-                "trust > 0 AND due > $4 THEN $4 + (due - $4) / 5 ELSE due END WHERE key = $1"
+                "UPDATE cce_waits SET listed = $2, trust = $3, ",
+                earlier!("$3 = 0 AND trust > 0", "$4"),
+                " WHERE key = $1"
             );
             let values = [(&self.key).into(), listed.as_deref().into(), trust.into(), now.into()];
             transaction.execute(sql, &values).await?;
         }
         if comparison.is_some_and(|comparison| comparison.is_hint) && self.is_active {
-            hint(transaction, &self.key).await?;
+            hint(transaction, &self.key, now).await?;
         }
         Ok(())
     }
 }
 
-/// Forgets what the list has shown, and lets the jobs be read as without it. A delay of 300 s becomes
-/// one of 60 s.
+/// Forgets what the list has shown, and lets the jobs be read as without it.
 async fn forget_rows(
     transaction: &mut Transaction,
     project: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let sql = "UPDATE cce_waits SET listed = NULL, trust = 0, due = CASE WHEN trust > 0 \
-               AND due > $2 THEN $2 + (due - $2) / 5 ELSE due END \
-               WHERE project = $1 AND outcome IS NULL AND listed IS NOT NULL";
+    let sql = concat!(
+        "UPDATE cce_waits SET listed = NULL, trust = 0, ",
+        earlier!("trust > 0", "$2"),
+        " WHERE project = $1 AND outcome IS NULL AND listed IS NOT NULL"
+    );
     transaction.execute(sql, &[project.into(), now.into()]).await.map(drop)
 }
 

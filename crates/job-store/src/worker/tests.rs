@@ -5,6 +5,7 @@ mod budget;
 mod deliveries;
 mod lists;
 mod machine;
+mod projects;
 
 use std::sync::Mutex;
 
@@ -76,7 +77,7 @@ async fn each_wait_has_its_outcome_and_one_notification() {
 async fn an_attempt_whose_worker_died_is_repeated_after_its_lease() {
     let bed = TestBed::new(&[SUCCESS]).await;
     bed.store.watch(&key("a"), &Watch::new()).await.unwrap();
-    let lost = bed.worker.claim(None).await.unwrap();
+    let lost = bed.worker.claim().await.unwrap();
     assert_eq!(lost.waits.len(), 1);
     // The attempt timeout and the margin of the lease: 60 s.
     for (second, is_finished) in [(59, false), (62, true)] {
@@ -98,7 +99,7 @@ async fn changes_during_an_attempt_are_kept() {
     };
     let bed = TestBed::new(&[RUNNING]).await;
     bed.store.watch(&key("a"), &minutes(10)).await.unwrap();
-    let claim = bed.worker.claim(None).await.unwrap();
+    let claim = bed.worker.claim().await.unwrap();
     let extended = bed.store.watch(&key("a"), &minutes(30).notify("https://a.example")).await;
     assert!(extended.unwrap().active.unwrap().is_in_flight);
     assert!(bed.store.hint(&key("a")).await.unwrap());
@@ -114,7 +115,7 @@ async fn changes_during_an_attempt_are_kept() {
     bed.run_until(1_780).await;
     bed.cloud.set(&[Reply::Lost]);
     bed.clock.advance(Duration::from_secs(25));
-    let claim = bed.worker.claim(None).await.unwrap();
+    let claim = bed.worker.claim().await.unwrap();
     bed.store.watch(&key("a"), &minutes(60)).await.unwrap();
     for wait in claim.waits {
         bed.worker.attempt(wait).await;
@@ -131,7 +132,7 @@ async fn a_goal_that_is_requested_during_the_last_attempt_is_waited_for() {
     let job = r#"{"spec": {"type": "DeleteNode"}, "status": {"phase": "Success"}}"#;
     let bed = TestBed::new(&[Reply::Body(job)]).await;
     bed.store.watch(&key("a"), &Watch::new()).await.unwrap();
-    let claim = bed.worker.claim(None).await.unwrap();
+    let claim = bed.worker.claim().await.unwrap();
     let until_gone = Watch::new().policy(WaitPolicy::new().until_gone());
     // A repeated request changes nothing, and a goal that contradicts the first one is refused.
     for watch in [&until_gone, &Watch::new()] {
@@ -153,8 +154,7 @@ async fn a_canceled_wait_ends_at_once_without_a_notification() {
     for is_in_flight in [false, true] {
         let bed = TestBed::new(&[SUCCESS]).await;
         bed.store.watch(&key("a"), &Watch::new().notify("https://a.example")).await.unwrap();
-        let waits =
-            if is_in_flight { bed.worker.claim(None).await.unwrap().waits } else { Vec::new() };
+        let waits = if is_in_flight { bed.worker.claim().await.unwrap().waits } else { Vec::new() };
         let status = bed.store.cancel(&key("a")).await.unwrap().unwrap();
         assert_eq!(status.result.unwrap().outcome, "stopped");
         for wait in waits {
@@ -234,7 +234,7 @@ async fn waits_go_on_after_the_database_was_full() {
     assert!(message.contains("database or disk is full"), "{message}");
     for _ in 0..20 {
         // Some of these calls fail.
-        let _ = bed.worker.claim(None).await;
+        let _ = bed.worker.claim().await;
         bed.clock.advance(Duration::from_secs(1));
     }
     let mut transaction = bed.store.database.begin_read().await.unwrap();
@@ -250,24 +250,43 @@ async fn waits_go_on_after_the_database_was_full() {
 
 #[tokio::test]
 async fn workers_learn_from_the_jobs_that_ended() {
-    let job = |phase: &str, second| {
+    /// A node that is created at `began`, and is last updated some seconds later.
+    fn job(phase: &str, began: Timestamp, seconds: u64) -> Reply {
+        let time = |at: Timestamp| at.strftime("%Y-%m-%d %H:%M:%S +0000 UTC");
+        let (created_at, updated_at) = (time(began), time(began + Duration::from_secs(seconds)));
         let body = format!(
-            r#"{{"metadata": {{"creationTimestamp": "2027-01-15 08:00:00 +0000 UTC", "updateTimestamp": "2027-01-15 08:00:{second:02} +0000 UTC"}},
-                "spec": {{"type": "CreateNode"}}, "status": {{"phase": "{phase}"}}}}"#
+            r#"{{"metadata": {{"creationTimestamp": "{created_at}", "updateTimestamp": "{updated_at}"}},
+                "spec": {{"type": "CreateNode", "resourceName": "n1"}}, "status": {{"phase": "{phase}"}}}}"#
         );
         Reply::Body(body.leak())
-    };
+    }
     let bed = TestBed::new(&[RUNNING]).await;
-    for number in 0..3 {
-        bed.cloud.set(&[job("Running", 10), job("Success", 40)]);
+    for number in 0..4 {
+        let began = bed.clock.now();
+        bed.cloud.set(&[job("Running", began, 0)]);
         bed.store.watch(&key(&format!("j{number}")), &Watch::new()).await.unwrap();
+        bed.run_until(100 * number + 40).await;
+        bed.cloud.set(&[job("Success", began, 40)]);
         bed.run_until(100 * (number + 1)).await;
     }
     let mut transaction = bed.store.database.begin_read().await.unwrap();
     let sql = "SELECT history FROM cce_history WHERE endpoint = 'cce.example'";
     let row = transaction.row(sql, &[]).await.unwrap().unwrap();
     let history: History = row.json("history").unwrap().unwrap();
-    assert!(history.jobs("CreateNode") > 2.5, "{}", history.jobs("CreateNode"));
+    assert!(history.jobs("CreateNode") > 3.0, "{}", history.jobs("CreateNode"));
+    drop(transaction);
+    // By now enough is known to expect the end of the next job.
+    bed.run_until(500).await;
+    let began = bed.clock.now();
+    bed.cloud.set(&[job("Running", began, 0)]);
+    bed.store.watch(&key("next"), &Watch::new()).await.unwrap();
+    bed.worker.run_once().await;
+    let active = status(&bed.store, "next").await.active.unwrap();
+    assert_eq!(active.name.as_deref(), Some("n1"));
+    assert_eq!(active.progress.map(|progress| progress.total), Some(1));
+    assert_eq!(active.began_at.map(|at| at.as_second()), Some(began.as_second()));
+    let left = active.expected_end_at.unwrap().duration_since(began).as_secs();
+    assert!((30..=55).contains(&left), "the other jobs took 40 s, and this one {left} s");
 }
 
 #[tokio::test]

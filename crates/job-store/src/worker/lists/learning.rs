@@ -8,7 +8,7 @@ use job_transport::ListReading;
 use crate::{
     database::Transaction,
     error::StoreError,
-    worker::{ScheduleSource, Worker},
+    worker::{Worker, clients::ProjectClient},
 };
 
 /// Maximum number of rows of a list that are learned from. The others are learned from the next lists.
@@ -25,11 +25,11 @@ impl Worker {
         &self,
         transaction: &mut Transaction,
         project: &ProjectId,
+        client: &ProjectClient,
         reading: &ListReading,
         since: Option<Timestamp>,
     ) -> Result<(Vec<Option<JobObservation>>, Option<Timestamp>), StoreError> {
-        let is_learned =
-            matches!(&self.schedule, ScheduleSource::Learned(learned) if learned.is_stored());
+        let is_learned = self.schedule.is_none() && client.learned.is_stored();
         // Without the time of the service, a time in the future could not be recognized.
         let Some(date) = reading.date.filter(|_| is_learned) else {
             return Ok((Vec::new(), since));
@@ -46,25 +46,13 @@ impl Worker {
         let mut observations = Vec::new();
         for (_, row) in &rows {
             let Some(job) = row.uid() else { continue };
-            let key = format!("{}:{job}", project.as_str());
+            let key = format!("{}:{job}", project);
             let sql = "SELECT key FROM cce_waits WHERE key = $1";
             if transaction.row(sql, &[(&key).into()]).await?.is_none() {
                 observations.push(JobObservation::from_row(*row));
             }
         }
         Ok((observations, rows.last().map(|(ended, _)| *ended).or(since)))
-    }
-
-    /// Adds durations to the history.
-    pub(super) async fn learn(
-        &self,
-        transaction: &mut Transaction,
-        observations: Vec<Option<JobObservation>>,
-    ) -> Result<(), StoreError> {
-        match &self.schedule {
-            ScheduleSource::Learned(learned) => learned.record(transaction, observations).await,
-            ScheduleSource::Fixed(_) => Ok(()),
-        }
     }
 }
 

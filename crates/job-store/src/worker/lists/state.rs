@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use job_poller::{budget::UrgencyBucket, durable::ListEvidence};
 use serde::{Deserialize, Serialize};
 
-use super::MIN_WAITS;
+use super::{MIN_TRUSTED_WAITS, MIN_WAITS};
 
 /// What is known of a list, as stored.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -45,8 +45,12 @@ pub(super) struct ListPlan {
     pub(super) trust: i64,
 }
 
-/// The urgency of a job if the schedule does not know it: such jobs take nine minutes on average.
-const DEFAULT_URGENCY: f64 = 0.043;
+/// The minimum urgency of a job: such jobs take nine minutes on average.
+///
+/// The urgency of a plan is an average until the job's own next reading, which may be minutes away. If
+/// the job is likely to end at a certain age, *h* is far below its mean before and far above it then.
+/// The ages of many jobs differ, so that *h* is about the mean for all of them together.
+const MIN_URGENCY: f64 = 0.043;
 
 /// While a list is only read to test it, the part of the requests of its project that it may use.
 const TEST_PART: f64 = 0.1;
@@ -75,8 +79,7 @@ fn trust(missed: f64) -> i64 {
 impl Jobs {
     /// Adds the job of a wait. `urgency` is in millionths, as stored.
     pub(super) fn add(&mut self, urgency: Option<i64>, agrees: bool) {
-        let known = urgency.filter(|urgency| *urgency > 0).map(|urgency| urgency as f64 / 1e6);
-        let urgency = known.unwrap_or(DEFAULT_URGENCY);
+        let urgency = (urgency.unwrap_or_default() as f64 / 1e6).max(MIN_URGENCY);
         self.waits += 1;
         self.all_urgencies += urgency;
         if agrees {
@@ -104,7 +107,7 @@ impl ListState {
             Some(Duration::from_secs_f64((1.0 / rate).clamp(least, most)).max(pause))
         };
         let is_cheaper = self.evidence.is_list_cheaper(jobs.urgencies, jobs.hazards, request_price);
-        if is_cheaper && pause <= MAX_PAUSE {
+        if is_cheaper && pause <= MAX_PAUSE && jobs.waits >= MIN_TRUSTED_WAITS {
             self.urgency = Some(UrgencyBucket::from_urgency(shown.sqrt()));
             ListPlan { interval: interval(shown.sqrt() / rate_factor), trust: trust(missed) }
         } else if jobs.waits >= MIN_WAITS {

@@ -51,12 +51,41 @@ async fn a_webhook_is_left_to_the_workers_that_may_deliver_it() {
     }
 }
 
+/// Twenty notifications for a receiver that does not answer are due before one for another receiver.
+#[tokio::test]
+async fn a_receiver_that_does_not_answer_does_not_delay_others() {
+    let bed = TestBed::new(&[SUCCESS]).await;
+    let store = Store { notifier: None, ..bed.store.clone() };
+    let worker = Worker::new(store, bed.cloud.client()).with_clock(bed.clock.clone());
+    for number in 0..=20 {
+        let receiver = if number < 20 { "https://hangs.example" } else { "https://b.example" };
+        let key = key(&format!("j{number}"));
+        bed.store.watch(&key, &Watch::new().notify(receiver)).await.unwrap();
+        bed.clock.advance(Duration::from_secs(1));
+        worker.run_once().await;
+    }
+    let mut leased = Vec::new();
+    loop {
+        let due = bed.store.due_notifications(16).await.unwrap();
+        if due.is_empty() {
+            break;
+        }
+        leased.extend(due.into_iter().map(|due| due.address));
+    }
+    let hanging = leased.iter().filter(|address| *address == "https://hangs.example").count();
+    assert_eq!((hanging, leased.len()), (4, 5), "{leased:?}");
+    // Their leases end, and the others follow.
+    bed.clock.advance(Duration::from_secs(121));
+    bed.worker.run_once().await;
+    assert_eq!(bed.receivers.delivered.lock().unwrap().len(), 21);
+}
+
 #[tokio::test]
 async fn a_failed_notification_is_kept_after_its_last_try() {
     let bed = TestBed::new(&[SUCCESS]).await;
     let hour = Duration::from_secs(3600);
     bed.store.watch(&key("a"), &Watch::new().notify("https://a.example")).await.unwrap();
-    for wait in bed.worker.claim(None).await.unwrap().waits {
+    for wait in bed.worker.claim().await.unwrap().waits {
         bed.worker.attempt(wait).await;
     }
     // The last try is long after the end of the wait.
