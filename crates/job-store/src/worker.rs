@@ -148,9 +148,9 @@ impl Worker {
     /// Each change that a job's own reading shows and that the list shows as well makes the readings
     /// of the jobs in the list rarer: up to one in 300 s, instead of 60 s. A list that lacks a change,
     /// is refused, takes longer than 5 s, is larger than 4 MiB or cannot be read is not read for a
-    /// minute, then for two, and so on up to an hour, and the jobs are read as without it. So an end
-    /// that a list does not show is read at most 300 s later, and within 60 s after the list was given
-    /// up, if the budget permits that.
+    /// minute, then for two, and so on up to an hour. Its jobs are read within 15 s then, and after
+    /// that as without it. So an end that a list does not show is read at most 300 s later, if the
+    /// budget permits that.
     ///
     /// The default [`schedule`](Self::schedule) also learns from the rows how long other jobs took,
     /// except on loopback.

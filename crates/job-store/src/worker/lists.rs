@@ -343,7 +343,8 @@ fn read_state(row: &Row) -> ListState {
 }
 
 /// Makes the next attempt of a wait due earlier under a condition, because no list replaces readings of
-/// its job any more. A delay of 300 s becomes one of 60 s.
+/// its job any more. A delay of 300 s becomes one of 15 s, and the delays of many waits stay apart. The
+/// attempt then plans the next one as usual.
 macro_rules! earlier {
     ($condition:literal, $now:literal) => {
         concat!(
@@ -355,7 +356,7 @@ macro_rules! earlier {
             $now,
             " + (due - ",
             $now,
-            ") / 5 ELSE due END, changed_at = CASE WHEN ",
+            ") / 20 ELSE due END, changed_at = CASE WHEN ",
             $condition,
             " THEN ",
             $now,

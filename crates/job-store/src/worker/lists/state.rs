@@ -45,12 +45,12 @@ pub(super) struct ListPlan {
     pub(super) trust: i64,
 }
 
-/// The minimum urgency of a job: such jobs take nine minutes on average.
+/// The minimum urgency of a job: such jobs take four minutes on average.
 ///
 /// The urgency of a plan is an average until the job's own next reading, which may be minutes away. If
 /// the job is likely to end at a certain age, *h* is far below its mean before and far above it then.
 /// The ages of many jobs differ, so that *h* is about the mean for all of them together.
-const MIN_URGENCY: f64 = 0.043;
+const MIN_URGENCY: f64 = 0.0645;
 
 /// While a list is only read to test it, the part of the requests of its project that it may use.
 const TEST_PART: f64 = 0.1;

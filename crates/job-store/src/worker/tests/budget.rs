@@ -37,7 +37,7 @@ async fn the_budget_is_shared_fairly_and_used_up() {
 async fn lists_show_which_jobs_to_read_next() {
     // The status of the list, by how much the ends may be read late on average, and how often the
     // list is read.
-    for (status, most_late, lists) in [(200, 12, 20..=45), (403, 62, 2..=4)] {
+    for (status, most_late, lists) in [(200, 12, 20..=50), (403, 62, 2..=4)] {
         let mut bed = TestBed::new(&[Reply::EndsAt(300)]).await;
         bed.cloud.set_list(status);
         bed.worker = bed.worker.requests_per_second(1.0);

@@ -92,23 +92,19 @@ impl Bed {
 /// One request shows 50 jobs.
 #[tokio::test]
 async fn a_fresh_list_saves_requests_and_does_not_delay_ends() {
-    for is_random in [true, false] {
-        let mut figures = Vec::new();
-        for reads_lists in [false, true] {
-            let bed = Bed::new(ENDPOINT, 50, reads_lists, is_random).await;
-            bed.bed.run_until(1000).await;
-            figures.push(bed.figures().await);
-        }
-        println!("{is_random} {figures:?}");
-    }
     let mut figures = Vec::new();
     for reads_lists in [false, true] {
-        let bed = Bed::new(ENDPOINT, 12, reads_lists, true).await;
-        bed.bed.run_until(1000).await;
+        let bed = Bed::new(ENDPOINT, 50, reads_lists, true).await;
+        bed.bed.run_until(900).await;
         figures.push(bed.figures().await);
     }
-    println!("12 true {figures:?}");
-    panic!();
+    let [single, listed] = &figures[..] else { panic!() };
+    assert_eq!(single.lists, 0);
+    let saves = f64::from(listed.requests) < 0.6 * f64::from(single.requests);
+    // The lists are two seconds apart.
+    let is_early = listed.mean_delay < single.mean_delay + 0.5;
+    let is_bounded = listed.max_delay < single.max_delay + 5.0;
+    assert!(saves && is_early && is_bounded, "without lists {single:?}, with lists {listed:?}");
 }
 
 #[tokio::test]
@@ -134,7 +130,7 @@ async fn a_list_that_is_wrong_or_refused_delays_no_end_for_long() {
         let sent = bed.sim.list_requests();
         bed.bed.run_until(760).await;
         let figures = bed.figures().await;
-        let is_early = figures.max_delay <= max_delay && figures.mean_delay <= max_delay / 2.0;
+        let is_early = figures.max_delay <= max_delay && figures.mean_delay <= max_delay / 4.0;
         assert!(
             is_early && lists.contains(&sent),
             "{faults}: {sent} lists, {figures:?}, without lists {single:?}"

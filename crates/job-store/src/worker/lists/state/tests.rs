@@ -8,15 +8,15 @@ fn a_list_is_read_as_often_as_it_saves_requests() {
     // the plan: the seconds until the next list, and the trust.
     let rows = [
         (9, 0, 0.25, None),
-        (10, 0, 0.25, Some((16.4, 0))),
-        (50, 0, 0.25, Some((3.3, 0))),
+        (10, 0, 0.25, Some((11.0, 0))),
+        (50, 0, 0.25, Some((2.2, 0))),
         // The budget is used up.
-        (50, 0, 25.0, Some((32.9, 0))),
-        (50, 1, 0.25, Some((3.3, 0))),
-        (50, 100, 0.25, Some((2.3, 3))),
+        (50, 0, 25.0, Some((21.9, 0))),
+        (50, 1, 0.25, Some((2.2, 0))),
+        (50, 100, 0.25, Some((2.0, 3))),
         (500, 100, 0.25, Some((2.0, 3))),
-        (50, 100_000, 25.0, Some((23.3, 5))),
-        (5, 100, 0.25, Some((7.4, 3))),
+        (50, 100_000, 25.0, Some((15.5, 5))),
+        (5, 100, 0.25, Some((4.9, 3))),
         (4, 100, 0.25, None),
     ];
     for (waits, shown, request_price, expected) in rows {
