@@ -39,13 +39,14 @@ const RING: &[&str] = &["-p", "job-transport", "--no-default-features", "--featu
 
 /// External programs that some tests use, each with arguments that only check that it runs. The
 /// tests skip themselves if the program is missing.
-const EXTERNAL_TOOLS: [(&str, &[&str]); 10] = [
+const EXTERNAL_TOOLS: [(&str, &[&str]); 11] = [
     ("nginx", &["-v"]),
     ("mitmdump", &["--version"]),
     ("faketime", &["--version"]),
     ("unshare", &["-rn", "ip", "link"]),
     ("tmux", &["-V"]),
     ("chromium", &["--version"]),
+    ("systemd-analyze", &["--version"]),
     ("curl", &["--version"]),
     ("jq", &["--version"]),
     ("zsh", &["--version"]),

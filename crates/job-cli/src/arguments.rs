@@ -5,7 +5,9 @@ use std::env;
 use clap::{ArgMatches, CommandFactory, Parser, Subcommand, error::ErrorKind};
 
 use crate::{
-    commands::{completions, config, demo, get, list, manual, show, sim},
+    commands::{
+        cancel, completions, config, demo, get, list, ls, manual, server, show, sim, watch,
+    },
     connection, exit,
     flag_variables::{self, Variables},
     logging::LoggingArgs,
@@ -19,7 +21,8 @@ use crate::{
 /// Creating or deleting a cluster or node returns a job id, and the work continues in the
 /// background. `wait` waits for the job and reports whether it succeeded, or which step (a sub-job)
 /// failed and why. `get` prints the current state of jobs, and `list` prints all jobs of a project.
-/// `show` and `report` need no network: they read a reply that `get --raw` has saved.
+/// `show` and `report` need no network: they read a reply that `get --raw` has saved. `watch`, `ls`
+/// and `cancel` are clients of the program cce-job-server, which waits for many users.
 #[derive(Parser)]
 #[command(name = "cce-job", version, after_help = exit::HELP, after_long_help = long_help())]
 pub(crate) struct Arguments {
@@ -44,6 +47,16 @@ pub(crate) enum Command {
     #[command(after_help = wait::HELP,
         after_long_help = join_help(&[wait::HELP, connection::HELP, exit::HELP, exit::SEVERITY_HELP]))]
     Wait(Box<wait::Arguments>),
+    /// Let cce-job-server wait for jobs, and notify others
+    #[command(after_help = watch::HELP,
+        after_long_help = join_help(&[watch::HELP, watch::EXIT_HELP, server::HELP]))]
+    Watch(watch::Arguments),
+    /// List the waits of cce-job-server
+    #[command(after_help = ls::HELP, after_long_help = join_help(&[ls::HELP, server::HELP]))]
+    Ls(ls::Arguments),
+    /// Stop waits of cce-job-server; the jobs continue
+    #[command(after_help = cancel::HELP, after_long_help = join_help(&[cancel::HELP, server::HELP]))]
+    Cancel(cancel::Arguments),
     /// Print a job from a saved reply (no network)
     #[command(after_help = show::HELP)]
     Show(show::Arguments),

@@ -2,6 +2,10 @@
 
 pub(crate) mod get;
 pub(crate) mod list;
+pub(crate) mod server;
+pub(crate) mod watch;
+pub(crate) mod ls;
+pub(crate) mod cancel;
 pub(crate) mod show;
 pub(crate) mod config;
 pub(crate) mod sim;

@@ -7,8 +7,9 @@ mod settings_help;
 mod tls;
 
 pub(crate) use hints::Hints;
-pub(crate) use proxy::ProxyVariables;
+pub(crate) use proxy::{ProxyVariables, select as select_proxy};
 pub(crate) use settings_help::settings_help;
+pub(crate) use tls::{TlsArgs, no_tls};
 
 use std::{fs, path::PathBuf};
 
@@ -27,7 +28,7 @@ use job_transport::{
     transport::{display_chain, is_loopback},
 };
 
-use self::{hints::IssuingService, tls::TlsArgs};
+use self::hints::IssuingService;
 use crate::{
     exit::{Exit, OrExit},
     files::{self, KeyRecordFiles, QuotaFile},

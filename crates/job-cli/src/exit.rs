@@ -89,6 +89,19 @@ impl Exit {
         SEVERITY.into_iter().find(|exit| *exit as u8 == number)
     }
 
+    /// Returns the exit code of a wait that stopped for this reason. `was_read` is whether the job, or
+    /// one of the clusters and nodes, was read.
+    pub(crate) const fn from_wait_error_kind(kind: WaitErrorKind, was_read: bool) -> Self {
+        match kind {
+            // A stalled job was also waited for long enough.
+            WaitErrorKind::DeadlineExceeded | WaitErrorKind::NotReady if was_read => Self::Deadline,
+            WaitErrorKind::Stalled => Self::Deadline,
+            WaitErrorKind::Unauthorized => Self::Credentials,
+            WaitErrorKind::NotFound | WaitErrorKind::Vanished => Self::NotFound,
+            _ => Self::Unreadable,
+        }
+    }
+
     /// Returns the exit code if an internal error happened as well, which only replaces success.
     pub(crate) const fn at_least_internal(self) -> Self {
         match self {
@@ -125,14 +138,8 @@ impl From<&WaitError> for Exit {
                     _ => Self::Unreadable,
                 }
             }
-            // A stalled job was also waited for long enough.
-            WaitErrorKind::DeadlineExceeded | WaitErrorKind::NotReady | WaitErrorKind::Stalled => {
-                Self::Deadline
-            }
-            WaitErrorKind::Unauthorized => Self::Credentials,
-            WaitErrorKind::NotFound | WaitErrorKind::Vanished => Self::NotFound,
             WaitErrorKind::Permanent if forbidden => Self::Credentials,
-            _ => Self::Unreadable,
+            kind => Self::from_wait_error_kind(kind, was_read(error)),
         }
     }
 }
@@ -213,8 +220,13 @@ pub(crate) trait OrExit<T>: Sized {
 
 impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
     fn or_exit_with_hint(self, exit: Exit, hint: Option<String>) -> anyhow::Result<T> {
-        self.map_err(|error| ExitError { exit, hint, error: error.into() }.into())
+        self.map_err(|error| with_hint(error.into(), exit, hint))
     }
+}
+
+/// Sets the exit code and the hint of an error.
+pub(crate) fn with_hint(error: anyhow::Error, exit: Exit, hint: Option<String>) -> anyhow::Error {
+    ExitError { exit, hint, error }.into()
 }
 
 #[cfg(test)]

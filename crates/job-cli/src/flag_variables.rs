@@ -10,15 +10,22 @@ use clap::{
 
 const PREFIX: &str = "CCE_JOB_";
 
-/// The commands whose flags have variables. The others do not use the service.
-const COMMANDS: [&str; 5] = ["get", "list", "wait", "config", "durable"];
+/// The commands whose flags have variables. The others use neither the service nor a server.
+const COMMANDS: [&str; 8] = ["get", "list", "wait", "config", "watch", "ls", "cancel", "durable"];
+
+/// The clients of `cce-job-server`. Their `--project` is the name of a project there, and has no
+/// variable.
+const SERVER_COMMANDS: [&str; 3] = ["watch", "ls", "cancel"];
+
+/// The variable with a secret, which has no flag.
+const TOKEN_ID: &str = "server_token";
 
 /// The commands that decide which flags have variables.
-const DEFINING_COMMANDS: [&str; 2] = ["get", "wait"];
+const DEFINING_COMMANDS: [&str; 3] = ["get", "wait", "ls"];
 
 /// The flags without a variable. They name what to wait for and when to stop, or print something
 /// else, so they belong to a single command line.
-const WITHOUT_VARIABLE: [&str; 12] = [
+const WITHOUT_VARIABLE: [&str; 13] = [
     "from",
     "cluster",
     "node",
@@ -29,6 +36,7 @@ const WITHOUT_VARIABLE: [&str; 12] = [
     "fail_fast",
     "print_id",
     "state",
+    "limit",
     "help",
     "version",
 ];
@@ -79,6 +87,7 @@ impl<'m> Variables<'m> {
                     "output" => name != "wait" && value("output").is_some_and(|one| one == "jsonl"),
                     // `get` waits for replies and not for jobs, so the timeout of `wait` is too long.
                     "timeout" => name == "get",
+                    "project" => SERVER_COMMANDS.contains(&&*name),
                     _ => false,
                 };
                 if has_no_variable { flag } else { add_variable(flag, &defined, &excluded) }
@@ -169,7 +178,8 @@ pub(crate) fn used_variables(command: &Command) -> Vec<(String, String)> {
 /// the command line has.
 pub(crate) fn unknown_variables(mut command: Command) -> Vec<String> {
     command.build();
-    let known: BTreeSet<_> = defined_ids(&command).iter().map(|id| variable(id)).collect();
+    let mut known: BTreeSet<_> = defined_ids(&command).iter().map(|id| variable(id)).collect();
+    known.insert(variable(TOKEN_ID));
     let set = env::vars_os().filter(|(_, value)| !value.is_empty());
     let names = set.filter_map(|(name, _)| name.into_string().ok());
     let mut unknown: Vec<_> =
@@ -187,7 +197,8 @@ fn flag_name(id: &str) -> String {
 pub(crate) struct FromVariables(BTreeSet<&'static str>);
 
 /// The flags whose source is shown or decides something.
-const SOURCED: [&str; 6] = ["endpoint", "region", "cloud", "project", "ca_file", "proxy"];
+const SOURCED: [&str; 8] =
+    ["endpoint", "region", "cloud", "project", "ca_file", "proxy", "server", "server_ca_file"];
 
 impl FromVariables {
     /// Returns the source of a flag's value, such as `CCE_JOB_REGION` or `--region`.

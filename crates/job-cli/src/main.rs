@@ -26,7 +26,7 @@ use job_transport::transport::display_chain;
 
 use crate::{
     arguments::{Arguments, Command},
-    commands::{completions, config, demo, get, list, manual, show, sim},
+    commands::{cancel, completions, config, demo, get, list, ls, manual, show, sim, watch},
     exit::Exit,
     logging::Verbosity,
     runtime::block_on,
@@ -61,6 +61,9 @@ fn run(command: Command, verbosity: Verbosity, flags: &Flags) -> anyhow::Result<
         Command::Get(arguments) => get::run(&arguments, verbosity),
         Command::List(arguments) => list::run(&arguments),
         Command::Wait(arguments) => wait::run(*arguments, verbosity, flags),
+        Command::Watch(arguments) => watch::run(&arguments, verbosity),
+        Command::Ls(arguments) => ls::run(&arguments),
+        Command::Cancel(arguments) => cancel::run(&arguments),
         Command::Show(arguments) => show::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Config(arguments) => {

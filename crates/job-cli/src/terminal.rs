@@ -5,6 +5,7 @@ pub(crate) mod stderr;
 mod styles;
 pub(crate) mod text;
 mod duration;
+pub(crate) mod table;
 pub(crate) mod json;
 pub(crate) mod print;
 

@@ -47,7 +47,6 @@ use job_transport::{
 };
 
 use self::annotations::{AnnotationMode, Annotations};
-use self::until_arg::UntilArg;
 use self::{
     checkpoint_file::Origin,
     finish::Continuation,
@@ -65,9 +64,11 @@ use self::{
 #[cfg(test)]
 pub(crate) use self::{finished::Finished, report_file::timeline_from_finished};
 pub(crate) use self::{
+    output::result_lines,
     progress::{ProgressDisplay, ProgressMode},
     resume_command::Flags,
     schedule::ScheduleArg,
+    until_arg::UntilArg,
 };
 use crate::{
     connection::{ConnectionArgs, Hints, MAX_IN_FLIGHT},

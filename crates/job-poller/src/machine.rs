@@ -159,7 +159,7 @@ pub struct Machine {
     next_attempt_at: CompactDuration,
     not_before: CompactDuration,
     /// Whether one attempt may be made even after the deadline, because the wait was resumed from a
-    /// checkpoint and has made no attempt since.
+    /// checkpoint and may have missed its last attempt.
     #[serde(default)]
     late_attempt_allowed: bool,
     /// Whether the attempt in flight has its full timeout, even beyond the deadline.
@@ -325,8 +325,8 @@ impl Machine {
 
     /// Prepares the machine to continue in another process.
     ///
-    /// If the deadline has passed or is less than two seconds away, one more attempt is made, with
-    /// the full attempt timeout.
+    /// If the deadline has passed or is less than two seconds away, and the planned attempt is
+    /// overdue, one more attempt is made, with the full attempt timeout.
     /// [`observation`](Self::observation) starts again, because the stopped wait has already
     /// reported what it observed.
     #[must_use]

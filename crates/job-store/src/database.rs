@@ -130,10 +130,11 @@ impl Database {
         self.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await
     }
 
-    /// Begins a transaction that does not wait until the disk has stored it.
+    /// Begins a transaction whose commit does not wait for the disk.
     ///
     /// If PostgreSQL crashes, it may lose the last of these transactions, completely. So use it only
-    /// for what a worker would repeat: a claim, and the plan of the next attempt.
+    /// for what a worker would repeat, such as the plan of an attempt, or call [`flush`](Self::flush)
+    /// afterwards.
     pub(crate) async fn begin_unflushed(&self) -> Result<Transaction, StoreError> {
         self.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = off")
             .await
@@ -150,6 +151,20 @@ impl Database {
             }
         };
         Ok(Transaction { inner, clock: self.clock.clone() })
+    }
+
+    /// Waits until the disk has stored all transactions that were committed.
+    pub(crate) async fn flush(&self) -> Result<(), StoreError> {
+        match &self.pool {
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(pool) => {
+                // Gives the transaction a number. So its commit is written, with all that precedes it.
+                sqlx::query("SELECT txid_current()").execute(pool).await?;
+            }
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(_) => {}
+        }
+        Ok(())
     }
 
     /// Begins a transaction that only reads.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use job_model::ProjectId;
+use job_model::{Job, ProjectId};
 use job_notify::{Notifier, NotifierError};
 use job_poller::{
     WaitPolicy,
@@ -148,6 +148,25 @@ impl Store {
         let row = transaction.row(sql, &[(&key.to_string()).into()]).await?;
         let now = transaction.now().await?;
         row.map(|row| WaitStatus::read(&row, now)).transpose()
+    }
+
+    /// Returns the job as last read, or `None` if it was never read, or if no wait for it is stored.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the database fails, or if this version cannot read the wait.
+    pub async fn job(&self, key: &WaitKey) -> Result<Option<Job>, StoreError> {
+        let mut transaction = self.database.begin_read().await?;
+        let sql = concat!("SELECT ", columns!(), " FROM cce_waits WHERE key = $1");
+        let row = transaction.row(sql, &[(&key.to_string()).into()]).await?;
+        let Some(row) = row.as_ref().map(WaitRow::from_row).transpose()? else { return Ok(None) };
+        let now = transaction.now().await?;
+        Ok(match &row.state {
+            WaitState::Active(wait, _) => {
+                wait.checkpoint().machine().snapshot().map(|last| last.job().clone())
+            }
+            WaitState::Finished(..) => WaitStatus::from_row(&row, now).job(),
+        })
     }
 
     /// Stops a wait, without a notification. The job itself continues. Returns the status, or `None`

@@ -34,17 +34,18 @@ pub(crate) fn run(arguments: &[&str]) -> ExitCode {
 pub(crate) fn ci_command() -> Command {
     let test = ["test", "--locked", "--package", "job-store", "--all-features"];
     let mut command = cargo(&test);
-    command.args([
-        "--bench",
-        "durable_store",
-        "--",
-        SHORT_OPTION,
-        "throttled",
-        "upgrade",
-        "full",
-        "crash",
-    ]);
+    command.args(["--bench", "durable_store", "--", SHORT_OPTION]);
+    command.args(["throttled", "upgrade", "full", "crash"]);
+    if has_faketime() {
+        command.arg(CLOCK);
+    } else {
+        report_skipped_clock();
+    }
     command
+}
+
+fn report_skipped_clock() {
+    println!("durable-store: SKIPPED {CLOCK}: needs the program faketime");
 }
 
 fn run_scenarios(arguments: &[&str]) -> io::Result<()> {
@@ -60,7 +61,7 @@ fn run_scenarios(arguments: &[&str]) -> io::Result<()> {
     if scenarios.is_empty() {
         scenarios.extend(SCENARIOS);
         if !has_faketime() {
-            println!("durable-store: SKIPPED {CLOCK}: needs the program faketime");
+            report_skipped_clock();
             scenarios.retain(|scenario| *scenario != CLOCK);
         }
     }

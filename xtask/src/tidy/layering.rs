@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("job-notify", "job-model job-transport"),
     ("job-restate", "job-model job-transport job-poller job-notify"),
     ("job-store", "job-model job-transport job-poller job-notify"),
+    ("job-server", "job-model job-transport job-poller job-notify job-report job-sim job-store"),
     ("job-cli", "job-model job-transport job-poller job-report job-restate job-sim"),
 ];
 

@@ -33,6 +33,10 @@ const ORDER: &[(&str, &str)] = &[
     ("job-sim", "plan faults reply auth identity service serve conformance"),
     ("job-store", "receiver error watch database budget row history outbox status store worker"),
     (
+        "job-server",
+        "files problem token host config database metrics sim api listen arguments commands",
+    ),
+    (
         "job-cli",
         "exit terminal logging runtime files input flag_variables connection report wait commands arguments",
     ),

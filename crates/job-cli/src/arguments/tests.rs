@@ -66,7 +66,7 @@ fn the_pod_arguments_in_the_readme_parse() {
     Arguments::command().try_get_matches_from(words).unwrap();
 }
 
-/// Each flag of the global, wait and get commands has a variable, except for those that belong to a
+/// Each flag of the commands that use the service or a server has a variable, except for those that belong to a
 /// single command line.
 #[test]
 fn flags_have_variables_with_uniform_names() {
@@ -86,7 +86,8 @@ fn flags_have_variables_with_uniform_names() {
     ];
     let mut command = documented();
     command.build();
-    let commands = ["get", "wait", "list", "config"].map(|name| command.find_subcommand(name));
+    let commands = ["get", "wait", "list", "config", "watch", "ls", "cancel"]
+        .map(|name| command.find_subcommand(name));
     let commands = commands.into_iter().flatten().chain([&command]);
     let mut count = 0;
     let flags =
@@ -94,9 +95,13 @@ fn flags_have_variables_with_uniform_names() {
     for (command_name, flag) in flags {
         let Some(name) = flag.get_long() else { continue };
         let expected = format!("CCE_JOB_{}", name.to_uppercase().replace('-', "_"));
-        let is_other = ["check", "type", "phase", "limit"].contains(&name);
+        let is_other = ["check", "type", "phase", "limit", "notify", "follow", "follow-interval"]
+            .contains(&name);
         // `get` has a timeout of its own, which has no variable.
         let is_other = is_other || (command_name == "get" && name == "timeout");
+        // The project of a server has another name.
+        let is_server_command = ["watch", "ls", "cancel"].contains(&command_name);
+        let is_other = is_other || (is_server_command && name == "project");
         let expected = (!without.contains(&name) && !is_other).then_some(expected);
         let found = flag.get_env().map(|name| name.to_string_lossy().into_owned());
         assert_eq!(found, expected, "--{name}");

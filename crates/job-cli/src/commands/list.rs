@@ -15,7 +15,7 @@ use crate::{
     connection::ConnectionArgs,
     exit::{Exit, OrExit},
     runtime::block_on,
-    terminal::{PrintFormat, format_duration, print, stderr, text},
+    terminal::{PrintFormat, format_duration, print, stderr, table},
 };
 
 /// The sections of `--help` below the flags.
@@ -91,36 +91,14 @@ const COLUMNS: usize = 5;
 
 const HEADER: [&str; COLUMNS] = ["ID", "TYPE", "PHASE", "AGE", "RESOURCE"];
 
-/// The widest column that is aligned, in characters. A longer value moves the rest of its line.
-const MAX_COLUMN_WIDTH: usize = 48;
-
 /// Returns the rows as an aligned table. `now` is the service's time.
 fn format_table(list: &JobList, now: Timestamp) -> String {
-    let rows: Vec<[String; COLUMNS]> =
-        sorted(list).into_iter().map(|row| table_row(row, now)).collect();
-    let width = |text: &str| Some(text.chars().count()).filter(|width| *width <= MAX_COLUMN_WIDTH);
-    let mut widths = HEADER.map(str::len);
-    for row in &rows {
-        for (widest, text) in widths.iter_mut().zip(row) {
-            *widest = (*widest).max(width(text).unwrap_or_default());
-        }
-    }
-    let mut table = String::new();
-    let header = HEADER.map(String::from);
-    for row in [&header].into_iter().chain(&rows) {
-        let cells = row.iter().zip(widths).map(|(text, width)| format!("{text:width$}"));
-        table += &text::sanitize_line(cells.collect::<Vec<_>>().join("  ").trim_end());
-        table.push('\n');
-    }
-    table
+    let rows: Vec<_> = sorted(list).into_iter().map(|row| table_row(row, now)).collect();
+    table::format(HEADER, &rows)
 }
 
 /// Returns the columns of a row. A value that the row does not have is a hyphen.
 fn table_row(row: JobRow<'_>, now: Timestamp) -> [String; COLUMNS] {
-    let cell = |text: Option<&str>| match text.filter(|text| !text.is_empty()) {
-        Some(text) => text::sanitize_line(text),
-        None => "-".into(),
-    };
     let phase = row.phase();
     let age = row.created_at().map(|created| {
         let age = Duration::try_from(now.duration_since(created)).unwrap_or_default();
@@ -128,11 +106,11 @@ fn table_row(row: JobRow<'_>, now: Timestamp) -> [String; COLUMNS] {
     });
     let name = row.resource_name().filter(|name| !name.is_empty());
     [
-        cell(row.uid()),
-        cell(row.job_type()),
-        cell(phase.as_ref().map(|phase| phase.as_str())),
-        cell(age.as_deref()),
-        cell(name.or_else(|| row.resource_id())),
+        table::cell(row.uid()),
+        table::cell(row.job_type()),
+        table::cell(phase.as_ref().map(|phase| phase.as_str())),
+        table::cell(age.as_deref()),
+        table::cell(name.or_else(|| row.resource_id())),
     ]
 }
 

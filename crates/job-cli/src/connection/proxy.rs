@@ -52,7 +52,7 @@ impl fmt::Debug for ProxyVariables {
 /// # Errors
 ///
 /// Returns an error if the flag or the variable has no usable URL.
-pub(super) fn select(
+pub(crate) fn select(
     flag: Option<&str>,
     flag_source: &str,
     variables: &ProxyVariables,

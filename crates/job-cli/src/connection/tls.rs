@@ -1,12 +1,18 @@
 //! The TLS settings: which certificate authorities are trusted, and the client certificate.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::Context;
 use clap::Args;
 use job_transport::{
     auth::CredentialChainWarning,
-    hyper::{TlsConfig, TlsProvider},
+    hyper::{
+        TlsConfig, TlsProvider,
+        rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs},
+    },
 };
 
 use super::Sourced;
@@ -15,7 +21,7 @@ use crate::files;
 /// The source of a file with further CAs.
 const EXTRA_CA_FILE: &str = "--extra-ca-file";
 
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 pub(crate) struct TlsArgs {
     /// Trust only the CAs in this PEM file [default: the system's CAs]
     #[arg(long, value_name = "FILE", conflicts_with = "extra_ca_file")]
@@ -37,7 +43,7 @@ impl TlsArgs {
     /// # Errors
     ///
     /// Returns an error if a file cannot be read or is invalid.
-    pub(super) fn config(&self, ca_file: Option<&Sourced<PathBuf>>) -> anyhow::Result<TlsConfig> {
+    pub(crate) fn config(&self, ca_file: Option<&Sourced<PathBuf>>) -> anyhow::Result<TlsConfig> {
         let provider = TlsProvider::aws_lc_rs();
         let tls = match (ca_file, &self.extra_ca_file) {
             (Some(ca_file), extra) => {
@@ -89,6 +95,20 @@ impl TlsArgs {
             Some((name, [file.as_ref()?.display().to_string(), source.into()]))
         })
     }
+}
+
+/// Returns TLS settings that trust nothing, for a transport that sends only plain http to this machine.
+/// A container may have no CAs.
+///
+/// # Errors
+///
+/// Returns an error if the settings are invalid.
+pub(crate) fn no_tls() -> anyhow::Result<TlsConfig> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let config = builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+    Ok(TlsConfig::from_rustls(config))
 }
 
 /// Reads a file with CAs, and checks that it contains some.

@@ -119,7 +119,7 @@ impl Output {
 
 /// Returns the result of a job as one line, followed by one line for each unfinished step and
 /// warning.
-pub(super) fn result_lines(
+pub(crate) fn result_lines(
     id: &JobId,
     ended: &FinishedJob,
     with_deviations: bool,

@@ -9,7 +9,7 @@ use crate::{
 
 /// What is typed before the Tab key, and the line after it. A line that stays the same has no
 /// candidates: no file name is offered, although `zz-reply.json` exists.
-const ROWS: [(&str, &str); 32] = [
+const ROWS: [(&str, &str); 35] = [
     ("cce-job wai", "cce-job wait "),
     ("cce-job comp", "cce-job completions "),
     ("cce-job wait --progr", "cce-job wait --progress "),
@@ -25,7 +25,13 @@ const ROWS: [(&str, &str); 32] = [
     ("cce-job list --region eu-de --auto", "cce-job list --region eu-de --autopilot "),
     ("cce-job wait --color alw", "cce-job wait --color always "),
     ("cce-job report --format me", "cce-job report --format mermaid "),
-    ("cce-job man w", "cce-job man wait "),
+    ("cce-job man wai", "cce-job man wait "),
+    ("cce-job wat", "cce-job watch "),
+    ("cce-job ls --state ov", "cce-job ls --state overdue "),
+    (
+        "cce-job cancel --server-token-file zz-r",
+        "cce-job cancel --server-token-file zz-reply.json ",
+    ),
     ("cce-job help rep", "cce-job help report "),
     ("cce-job completions z", "cce-job completions zsh "),
     ("cce-job show zz-r", "cce-job show zz-reply.json "),

@@ -29,6 +29,7 @@ mod permissions;
 mod certificates;
 mod access_keys;
 mod ci_runners;
+mod server;
 mod session;
 mod slices;
 mod support;

@@ -292,9 +292,21 @@ async fn help() {
     for line in ["--version", "--help", "-h", "", "wait --no-such-flag"] {
         session.run(line).await;
     }
-    for command in
-        ["get", "list", "wait", "show", "report", "config", "sim", "demo", "completions", "man"]
-    {
+    for command in [
+        "get",
+        "list",
+        "wait",
+        "watch",
+        "ls",
+        "cancel",
+        "show",
+        "report",
+        "config",
+        "sim",
+        "demo",
+        "completions",
+        "man",
+    ] {
         session.run(&format!("{command} --help")).await;
     }
     session.run("man nothing").await;
@@ -322,6 +334,6 @@ async fn completions_and_man_pages_are_generated() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let pages = fs::read_dir(session.folder.file("man")).unwrap();
     let pages = pages.map(|page| page.unwrap().file_name().into_string().unwrap());
-    let commands = if cfg!(feature = "durable") { 12 } else { 11 };
+    let commands = if cfg!(feature = "durable") { 15 } else { 14 };
     assert_eq!(pages.filter(|page| page.ends_with(".1")).count(), commands);
 }

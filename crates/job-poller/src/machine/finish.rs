@@ -86,6 +86,8 @@ impl Machine {
             }
             Input::Wake if context.elapsed < lookup.retry_at => {
                 let at = lookup.retry_at;
+                // The wait was not resumed too late for the planned lookup.
+                self.late_attempt_allowed &= at >= self.policy.deadline();
                 self.state = State::LookingUp(lookup);
                 return Action::SleepUntil(at);
             }

@@ -3,14 +3,12 @@
 
 mod world;
 
-use std::env;
-
 use job_model::object::ObjectId;
 use job_transport::ErrorClass;
 use proptest::prelude::*;
 
 use self::world::{Condition, Trouble, World, worlds};
-use super::{outcome::Outcome, *};
+use super::{outcome::Outcome, script::cases, *};
 use crate::schedule::Exponential;
 
 /// What the wait could see: the true condition of each object at each reply about it.
@@ -210,16 +208,8 @@ fn check_error(world: &World, seen: &Seen, now: Duration, error: &WaitError) {
     }
 }
 
-/// Runs 2,000 cases, or the number in `PROPTEST_CASES`.
-fn cases() -> ProptestConfig {
-    match env::var_os("PROPTEST_CASES") {
-        Some(_) => ProptestConfig::default(),
-        None => ProptestConfig::with_cases(2000),
-    }
-}
-
 proptest! {
-    #![proptest_config(cases())]
+    #![proptest_config(cases(2000))]
 
     #[test]
     fn waits_for_objects_agree_with_the_model_of_the_service(world in worlds()) {

@@ -63,6 +63,8 @@ impl Machine {
             return self.on_attempt_error(context, AttemptError { credentials_refreshed, ..error });
         };
         self.count_reading(context, credentials_refreshed);
+        // The reply has no more than the part of the job that was kept.
+        self.reduced_from = None;
         self.on_accepted(context, snapshot, date)
     }
 

@@ -1,7 +1,5 @@
 //! Compares the machine with a simple reference model, for random replies and times.
 
-use std::env;
-
 use jiff::Timestamp;
 use job_model::Phase;
 use job_transport::FetchErrorKind;
@@ -11,24 +9,16 @@ use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state
 use super::{
     outcome::Outcome,
     replay::replies,
-    script::{Reply, attempt, compare, setup},
+    script::{Reply, attempt, cases, compare, setup},
     *,
 };
 use crate::schedule::Exponential;
 
 prop_state_machine! {
-    #![proptest_config(cases())]
+    #![proptest_config(cases(4000))]
 
     #[test]
     fn machine_agrees_with_the_reference_model(sequential 1..30 => CheckedMachine);
-}
-
-/// Runs 4,000 cases, or the number in `PROPTEST_CASES`.
-fn cases() -> ProptestConfig {
-    match env::var_os("PROPTEST_CASES") {
-        Some(_) => ProptestConfig::default(),
-        None => ProptestConfig::with_cases(4000),
-    }
 }
 
 /// The state of the job and the limits of the wait, without any of the machine's rules.

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde::de::DeserializeOwned;
 
 use super::{
-    script::{Reply, Setup, attempt, attempt_object, setup},
+    script::{Reply, Setup, attempt, attempt_object, cases, setup},
     *,
 };
 use crate::{reply_script::ReplyScript, schedule::Adaptive};
@@ -89,7 +89,7 @@ fn round_trip<T: Serialize + DeserializeOwned>(number: usize, value: &T) -> T {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(cases(1000))]
 
     #[test]
     fn replaying_a_log_gives_the_same_steps_in_any_format(

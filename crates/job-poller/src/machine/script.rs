@@ -1,8 +1,9 @@
 //! Transcripts of the machine's steps, for the replies of a script.
 
-use std::fmt::Write;
+use std::{env, fmt::Write};
 
 use job_model::object::ObjectId;
+use proptest::test_runner::Config;
 
 use super::{outcome::Outcome, *};
 pub(super) use crate::reply_script::Reply;
@@ -10,6 +11,14 @@ use crate::{
     reply_script::ReplyScript,
     schedule::{Exponential, Fixed, Schedule},
 };
+
+/// Runs this many cases of a property, or the number in `PROPTEST_CASES`.
+pub(super) fn cases(count: u32) -> Config {
+    match env::var_os("PROPTEST_CASES") {
+        Some(_) => Config::default(),
+        None => Config::with_cases(count),
+    }
+}
 
 /// Parses a script, which is part of a test.
 pub(super) fn parse(script: &str) -> ReplyScript {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::{
     replay::replies,
-    script::{Setup, attempt, attempt_object, setup},
+    script::{Setup, attempt, attempt_object, cases, compare, parse, setup},
     *,
 };
 use crate::{reply_script::ReplyScript, schedule::Adaptive};
@@ -106,8 +106,68 @@ fn run(setup: &Setup, script: &ReplyScript, stops: &[Duration]) -> (Course, Vec<
     }
 }
 
+#[test]
+fn a_slice_that_ends_near_the_deadline_does_not_extend_the_last_attempt() {
+    let cluster: fn() -> ObjectId = || ObjectId::Cluster("c".parse().unwrap());
+    let ready = setup().policy(WaitPolicy::until_ready);
+    // A `Retry-After` delays the last attempt of the wait for 60 s to 58.2 s or more, which is less than
+    // two seconds before the deadline. Its reply comes after the deadline.
+    let rows = [
+        ("a job", setup(), "running 429(48s) running~5s", "deadline_exceeded"),
+        (
+            "a cluster",
+            Setup { object: Some(cluster), ..ready },
+            "Creating 429(48s) Available~5s",
+            "not_ready",
+        ),
+        (
+            "a node that a lookup has found",
+            ready,
+            "CreateNode/success[CreateNode#s=success] 429(58s) \
+             CreateNode/success:s[InstallNode#n=success] Active~5s",
+            "not_ready",
+        ),
+    ];
+    for (name, setup, script, outcome) in rows {
+        let script = parse(script);
+        let (whole, _) = run(&setup, &script, &[]);
+        let (sliced, lengths) = run(&setup, &script, &[Duration::from_millis(58_100)]);
+        assert_eq!(lengths.len(), 1, "{name}: the wait was not stopped");
+        assert_eq!(sliced, whole, "{name}");
+        let end = Some(Duration::from_secs(60));
+        assert_eq!((&*whole.outcome, whole.elapsed), (outcome, end), "{name}");
+    }
+}
+
+#[test]
+fn a_reading_that_equals_the_kept_part_of_the_job_replaces_the_last_reading() {
+    let with_steps = r#"{"spec": {"type": "CreateCluster", "subJobs": [{"status": {"phase": "Running"}}]},
+        "status": {"phase": "Running"}}"#;
+    let without_steps = r#"{"spec":{"type":"CreateCluster"},"status":{"phase":"Running"}}"#;
+    let (setup, interval) = (setup(), Duration::from_secs(10));
+    let events = |is_sliced: bool| {
+        let (mut machine, mut events) = (setup.machine(), Vec::new());
+        for (number, body) in [with_steps, without_steps, with_steps].into_iter().enumerate() {
+            let now = interval * u32::try_from(number).unwrap();
+            let step = machine.step(setup.schedule, now, Input::Wake);
+            let Action::Fetch { last, .. } = step.action else { panic!("{:?}", step.action) };
+            let reading = JobSnapshot::from_slice(body.as_bytes()).unwrap();
+            let input = Input::from(job_transport::Reading::new(reading));
+            let step = machine.step(setup.schedule, now, compare(input, last));
+            events.push(comparable(&step.events));
+            if is_sliced && number == 0 {
+                machine = Checkpoint::new(machine, now).reduced().machine().clone().resume();
+            }
+        }
+        events
+    };
+    let whole = events(false);
+    assert_eq!(whole[2][0], "changes", "{whole:?}");
+    assert_eq!(events(true), whole);
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(cases(2000))]
 
     #[test]
     fn a_wait_in_slices_has_the_same_course_as_one_wait(
@@ -119,6 +179,8 @@ proptest! {
         stalled_after in prop::sample::select(vec![20, 100, 1000]),
         stop_when_stalled: bool,
         stops in prop::collection::vec(1..300_000_u64, 20),
+        // The last attempt before the deadline has rules of its own.
+        late_stops in prop::collection::vec(290_000..300_000_u64, 3),
     ) {
         let policy = |policy: WaitPolicy| {
             let policy = policy.until(until).max_tree_lookups(2);
@@ -131,7 +193,8 @@ proptest! {
         let object = object.then_some(cluster);
         let setup = Setup { schedule: &ADAPTIVE, object, ..setup().timeout(300.0).policy(policy) };
         let script = ReplyScript::new(replies);
-        let mut stops: Vec<_> = stops.into_iter().map(Duration::from_millis).collect();
+        let stops = stops.into_iter().chain(late_stops);
+        let mut stops: Vec<_> = stops.map(Duration::from_millis).collect();
         stops.sort();
         let (mut whole, _) = run(&setup, &script, &[]);
         let (sliced, lengths) = run(&setup, &script, &stops);

@@ -257,8 +257,8 @@ impl Machine {
             self.next_attempt_at.get().min(self.policy.latest_start()).max(self.not_before.get());
         if context.elapsed < at {
             // A resumed wait may make an attempt after its deadline only if it is resumed too late for
-            // one before.
-            self.late_attempt_allowed &= context.elapsed >= self.policy.latest_start();
+            // the one that is planned.
+            self.late_attempt_allowed = false;
             return match self.policy.deadline() {
                 deadline if at < deadline => Action::SleepUntil(at),
                 _ => self.stop(context, WaitErrorKind::DeadlineExceeded),

@@ -67,7 +67,7 @@ impl Worker {
 
     /// Claims waits, at most as many as the budget allows within [`CLAIM_AHEAD`].
     pub(super) async fn claim(&self) -> Result<Claim, StoreError> {
-        // If the database crashes and loses a claim, the attempts are made again.
+        // So that the budget is not locked while the disk writes.
         let mut transaction = self.store.database.begin_unflushed().await?;
         let (mut budget, now) = self.lock_budget(&mut transaction).await?;
         let monotonic = self.monotonic();
@@ -100,6 +100,10 @@ impl Worker {
             budget.save(&mut transaction).await?;
         }
         transaction.commit().await?;
+        if !claim.waits.is_empty() {
+            // Before any request. If a crash lost the claim, another worker could make the same attempt.
+            self.store.database.flush().await?;
+        }
         Ok(claim)
     }
 

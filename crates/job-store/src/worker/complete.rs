@@ -54,12 +54,8 @@ impl Worker {
         claimed: &ClaimedWait,
         attempt: &Attempt,
     ) -> Result<(), StoreError> {
-        let database = &self.store.database;
-        let mut transaction = match &attempt.next {
-            Next::Finish(_) => database.begin().await?,
-            // If the database crashes and loses the plan, the attempt is made again.
-            Next::Plan(_) => database.begin_unflushed().await?,
-        };
+        // If the database crashes and loses a plan, the attempt is made again.
+        let mut transaction = self.store.database.begin_unflushed().await?;
         let row = WaitRow::lock(&mut transaction, &claimed.row.key).await?;
         let is_same =
             |row: &WaitRow| (row.number, row.tick) == (claimed.row.number, claimed.row.tick);
@@ -97,6 +93,7 @@ impl Worker {
         budget.save(&mut transaction).await?;
         transaction.commit().await?;
         if let Some(finished) = finished {
+            self.store.database.flush().await?;
             let outcome = finished.outcome.as_str();
             tracing::Span::current().record("cce.wait.outcome", outcome);
             tracing::info!(key = %claimed.row.key, outcome, "wait finished");

@@ -1,0 +1,570 @@
+//! Tests of `watch`, `ls` and `cancel` against a server that replies as `cce-job-server` does.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    process::Command,
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Router,
+    body::Bytes,
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
+    response::IntoResponse,
+};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::support::{CommandResult, Folder, command, free_port, run};
+
+const TOKEN: &str = "canary-token-with-more-than-32-characters";
+const PROJECT: &str = "0123456789abcdef0123456789abcdef";
+const JOB: &str = "354331b2c-229a-11e8-9c75-0255ac100ceb";
+
+struct Reply(StatusCode, Value);
+
+/// A server on this machine, and the requests that it has received.
+struct FakeServer {
+    url: String,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl FakeServer {
+    /// Starts a server with these replies to requests that have the token. `handler` gets the method,
+    /// the path with the query, and the body.
+    async fn start(handler: impl Fn(&Method, &str, &str) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let requests = Arc::<Mutex<Vec<String>>>::default();
+        let (log, handler) = (requests.clone(), Arc::new(handler));
+        let answer = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
+            let body = String::from_utf8(body.to_vec()).unwrap();
+            let path = uri.path_and_query().unwrap().to_string();
+            log.lock().unwrap().push(format!("{method} {path} {body}").trim_end().to_owned());
+            let token = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+            let Reply(status, reply) = if token == Some(format!("Bearer {TOKEN}").as_bytes()) {
+                handler(&method, &path, &body)
+            } else {
+                problem(401, "unauthorized", "A valid token is required", "it is not valid")
+            };
+            let date = (header::DATE, "Tue, 01 Dec 2026 12:00:00 GMT");
+            std::future::ready((status, [date], reply.to_string()).into_response())
+        };
+        let router = Router::new().fallback(answer);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { url, requests }
+    }
+
+    /// Starts a server with these statuses of waits for any job. The last one is repeated.
+    async fn with_waits(waits: impl IntoIterator<Item = Value>) -> Self {
+        let waits = Mutex::new(waits.into_iter().collect::<Vec<_>>());
+        Self::start(move |_, path, _| {
+            if path == "/api/v1/projects" {
+                return projects(&["production"]);
+            }
+            let mut waits = waits.lock().unwrap();
+            let next = if waits.len() > 1 { waits.remove(0) } else { waits[0].clone() };
+            match next.get("title") {
+                Some(_) => Reply(StatusCode::SERVICE_UNAVAILABLE, next),
+                None => ok(next),
+            }
+        })
+        .await
+    }
+
+    /// Returns a command with the token.
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = command();
+        command.env("CCE_JOB_SERVER_TOKEN", TOKEN).env("CCE_JOB_SERVER", &self.url).args(arguments);
+        command
+    }
+
+    async fn run(&self, arguments: &[&str]) -> CommandResult {
+        let ran = run(self.command(arguments)).await;
+        assert!(!format!("{ran:?}").contains("canary"), "{ran:?}");
+        ran
+    }
+
+    fn requests(&self) -> Vec<String> {
+        std::mem::take(&mut self.requests.lock().unwrap())
+    }
+}
+
+fn ok(value: Value) -> Reply {
+    Reply(StatusCode::OK, value)
+}
+
+fn problem(status: u16, name: &str, title: &str, detail: &str) -> Reply {
+    let body = json!({"type": format!("/problems/{name}"), "title": title, "status": status,
+        "detail": detail});
+    Reply(StatusCode::from_u16(status).unwrap(), body)
+}
+
+fn projects(names: &[&str]) -> Reply {
+    let project = |(index, name): (usize, &&str)| {
+        let id = if index == 0 { PROJECT.to_owned() } else { format!("{index:032}") };
+        json!({"name": name, "id": id, "endpoint": "https://cce.example", "is_paused": false})
+    };
+    ok(json!({"projects": names.iter().enumerate().map(project).collect::<Vec<_>>()}))
+}
+
+/// Returns the status of an active wait.
+fn active(job: &str) -> Value {
+    json!({
+        "key": format!("{PROJECT}:{job}"), "number": 7, "state": "waiting",
+        "created_at": "2026-12-01T11:57:00Z", "result": null, "a_later_field": {},
+        "active": {
+            "job_type": "CreateCluster", "phase": "Running", "name": "blue",
+            "progress": {"total": 9, "initializing": 0, "running": 6, "success": 3, "failed": 0,
+                "unknown": 0},
+            "began_at": "2026-12-01T11:56:58Z", "expected_end_at": null, "attempts": 4,
+            "last_error": null, "next_attempt_at": "2026-12-01T12:00:12Z",
+            "deadline_at": "2026-12-01T13:00:00Z", "is_in_flight": false,
+        },
+    })
+}
+
+/// Returns the status of a wait that has finished with this report.
+fn finished(job: &str, state: &str, report: &Value) -> Value {
+    let result = json!({"outcome": report["outcome"], "report": report,
+        "finished_at": "2026-12-01T11:59:00Z"});
+    json!({"key": format!("{PROJECT}:{job}"), "number": 7, "state": state,
+        "created_at": "2026-12-01T11:57:00Z", "active": null, "result": result})
+}
+
+/// Returns a report with fields that differ from those of an empty one.
+fn report(outcome: &str, fields: &Value) -> Value {
+    let mut report = json!({"v": 1, "event": "finished", "project": PROJECT, "job": JOB,
+        "outcome": outcome, "type": null, "name": null, "phase": null, "failure": null,
+        "failures": null, "error": null, "attempts": 4, "duration": null, "elapsed": 180.0,
+        "detection_delay": null, "inconsistencies": [], "deviations": [], "document": null});
+    for (name, value) in fields.as_object().unwrap() {
+        report[name] = value.clone();
+    }
+    report
+}
+
+fn job_document(phase: &str) -> Value {
+    json!({"kind": "Job", "apiVersion": "v3", "metadata": {"uid": JOB,
+        "creationTimestamp": "2026-12-01 11:56:58 +0000 UTC",
+        "updateTimestamp": "2026-12-01 11:58:58 +0000 UTC"},
+        "spec": {"type": "CreateCluster", "resourceName": "blue"}, "status": {"phase": phase}})
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn watch_starts_a_wait_and_returns() {
+    let server = FakeServer::with_waits([active(JOB)]).await;
+    let ran = server.run(&["watch", JOB]).await;
+    let line = format!(
+        "{JOB} waiting: CreateCluster blue Running, 3 of 9 steps done, next request in 12s\n"
+    );
+    assert_eq!((ran.code, &*ran.stdout, &*ran.stderr), (Some(0), &*line, ""));
+    let start = format!("PUT /api/v1/waits/production/{JOB} {{}}");
+    assert_eq!(server.requests(), ["GET /api/v1/projects".into(), start]);
+
+    let ran = server
+        .run(&[
+            "watch",
+            "--project",
+            "a project",
+            "--until=ready",
+            "--timeout=90m",
+            "--notify=https://a.example/x",
+            "--notify=https://b.example",
+            "-o=json",
+            "other:j1",
+            "j:2",
+        ])
+        .await;
+    assert_eq!(ran.code, Some(2), "a project id cannot contain white space: {ran:?}");
+    let ran = server
+        .run(&[
+            "watch",
+            "--project=ö",
+            "--until=ready",
+            "--timeout=90m",
+            "--notify=https://a.example/x",
+            "--notify=https://b.example",
+            "-o=json",
+            "other:j1",
+            "j2",
+        ])
+        .await;
+    assert_eq!((ran.code, ran.stdout.lines().count(), &*ran.stderr), (Some(0), 2, ""), "{ran:?}");
+    for line in ran.stdout.lines() {
+        assert_eq!(serde_json::from_str::<Value>(line).unwrap(), active(JOB), "unchanged");
+    }
+    let body = r#"{"timeout":"1h30m","until":"ready","notify":["https://a.example/x","https://b.example"]}"#;
+    let mut requests = server.requests();
+    requests.sort();
+    let expected = [
+        format!("PUT /api/v1/waits/%C3%B6/j2 {body}"),
+        format!("PUT /api/v1/waits/other/j1 {body}"),
+    ];
+    assert_eq!(requests, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn follow_has_the_exit_codes_of_wait() {
+    let failure = json!({"path": "", "job_types": ["CreateCluster"], "uid": null,
+        "reason": "sold out", "name": null});
+    let failed = json!({"failure": failure, "document": job_document("Failed")});
+    let node = |phase: &str, state: &str| {
+        json!({"objects": [{"cluster": "c1", "node": "n1", "phase": phase, "state": state}],
+            "job_outcome": "succeeded", "document": job_document("Success")})
+    };
+    let read = json!({"phase": "Running", "document": job_document("Running"),
+        "error": "the deadline passed"});
+    let unread = json!({"error": "the last attempt failed: 503"});
+    // The outcome, the state, the fields, `--until`, the exit code, and a part of the output.
+    let done = json!({"document": job_document("Success")});
+    let rows: [(&str, &str, Value, &str, i32, &str); 19] = [
+        ("succeeded", "ended", done.clone(), "ended", 0, "succeeded in 2m"),
+        ("failed", "ended", failed.clone(), "ended", 5, "sold out"),
+        ("failed", "ended", failed, "ready", 5, "failed after 2m"),
+        ("ready", "ended", node("Active", "ready"), "ready", 0, "ready: node n1"),
+        ("broken", "ended", node("Abnormal", "broken"), "ready", 5, "broken: node n1"),
+        ("gone", "ended", node("-", "gone"), "gone", 0, "gone: node n1"),
+        ("gone", "ended", node("-", "gone"), "ready", 7, "gone: node n1"),
+        ("deadline_exceeded", "stopped", read.clone(), "ended", 3, "the deadline passed"),
+        ("deadline_exceeded", "stopped", unread.clone(), "ended", 6, "the last attempt failed"),
+        ("not_ready", "stopped", node("Build", "under_way"), "ready", 3, "not_ready"),
+        ("stalled", "stopped", read.clone(), "ended", 3, "the deadline passed"),
+        ("unauthorized", "stopped", unread.clone(), "ended", 4, "503"),
+        ("not_found", "stopped", unread.clone(), "ended", 7, "503"),
+        ("vanished", "stopped", read, "ended", 7, "the deadline passed"),
+        ("unreachable", "stopped", unread.clone(), "ended", 6, "503"),
+        ("permanent", "stopped", unread.clone(), "ended", 6, "503"),
+        ("no_object", "stopped", done, "ready", 6, "no_object"),
+        ("stopped", "stopped", unread.clone(), "ended", 6, "503"),
+        ("an-outcome-of-the-future", "ended", unread, "ended", 6, "use a newer version"),
+    ];
+    for (outcome, state, fields, until, exit, shown) in rows {
+        let report = report(outcome, &fields);
+        let server = FakeServer::with_waits([active(JOB), finished(JOB, state, &report)]).await;
+        let ran = server
+            .run(&["watch", "--follow", "--follow-interval=1ms", "--until", until, JOB])
+            .await;
+        assert_eq!(ran.code, Some(exit), "{outcome}: {ran:?}");
+        let progress = format!("{JOB} waiting: CreateCluster blue Running, 3 of 9 steps done\n");
+        assert!(ran.stderr.starts_with(&progress), "{outcome}: {ran:?}");
+        let result = if state == "ended" && exit != 6 { &ran.stdout } else { &ran.stderr };
+        let line = result.lines().find(|line| line.contains(shown));
+        assert!(line.is_some_and(|line| line.starts_with(JOB)), "{outcome}: {ran:?}");
+        let last = server.requests().pop().unwrap();
+        assert_eq!(last, format!("GET /api/v1/waits/production/{JOB}"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn follow_survives_a_restart_of_the_server() {
+    let Reply(_, restarting) =
+        problem(503, "database", "The database cannot be used", "the log has the reason");
+    let done =
+        finished(JOB, "ended", &report("succeeded", &json!({"document": job_document("Success")})));
+    let waits = [active(JOB), restarting.clone(), restarting, active(JOB), done];
+    let server = FakeServer::with_waits(waits).await;
+    let arguments = ["watch", "--follow", "--follow-interval=1ms", "-o=json", "-q", JOB];
+    let ran = server.run(&arguments).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(ran.stderr.matches("The database cannot be used").count(), 1, "{ran:?}");
+    let line: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(line["result"]["outcome"], "succeeded");
+}
+
+/// Starts a server with this number of waits, of which each page has at most 150.
+async fn server_with_many_waits(count: usize) -> FakeServer {
+    let jobs: Vec<_> = (0..count).map(|index| format!("job-{index:04}")).collect();
+    FakeServer::start(move |_, path, _| {
+        let Some(query) = path.strip_prefix("/api/v1/waits?") else {
+            return projects(&["production", "test"]);
+        };
+        let value =
+            |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(&format!("{name}=")));
+        let after = value("after").map(|key| key.replace("%3A", ":"));
+        let rest = jobs.iter().skip_while(|job| {
+            after.as_ref().is_some_and(|after| format!("{PROJECT}:{job}") <= *after)
+        });
+        let limit: usize = value("limit").unwrap().parse().unwrap();
+        let rest: Vec<_> = rest.collect();
+        let page = &rest[..rest.len().min(limit).min(150)];
+        let next = (page.len() < rest.len()).then(|| format!("{PROJECT}:{}", page.last().unwrap()));
+        let waits: Vec<_> = page.iter().map(|job| active(job)).collect();
+        ok(json!({"waits": waits, "next": next}))
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ls_reads_all_pages() {
+    let server = server_with_many_waits(400).await;
+    let ran =
+        server.run(&["ls", "-o", "json", "--state", "overdue", "--project", "production"]).await;
+    let waits: Vec<Value> = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((ran.code, waits.len(), &*ran.stderr), (Some(0), 400, ""));
+    assert_eq!((&waits[0], &waits[399]), (&active("job-0000"), &active("job-0399")));
+    let filter = "&project=production&state=overdue";
+    let expected = [
+        format!("GET /api/v1/waits?limit=200{filter}"),
+        format!("GET /api/v1/waits?limit=200{filter}&after={PROJECT}%3Ajob-0149"),
+        format!("GET /api/v1/waits?limit=200{filter}&after={PROJECT}%3Ajob-0299"),
+    ];
+    assert_eq!(server.requests(), expected);
+
+    let ran = server.run(&["ls", "--limit", "160"]).await;
+    assert_eq!((ran.code, ran.stdout.lines().count()), (Some(0), 161), "{ran:?}");
+    let more = "cce-job: there are more than 160 waits; --limit sets how many are printed\n";
+    assert_eq!(ran.stderr, more);
+    let ran = server.run(&["ls", "--limit", "400"]).await;
+    assert_eq!((ran.stdout.lines().count(), &*ran.stderr), (401, ""));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ls_prints_a_table() {
+    let paused = {
+        let mut paused = active("b");
+        paused["state"] = "paused".into();
+        paused["active"]["last_error"] = "503 Service Unavailable".into();
+        paused["active"]["progress"] = Value::Null;
+        paused
+    };
+    let unreadable = json!({"key": "other:c", "number": 1, "state": "unreadable",
+        "created_at": "2026-12-01T09:00:00Z", "active": null, "result": null});
+    let failure = json!({"path": "", "job_types": ["CreateCluster"], "uid": null,
+        "reason": "sold out", "name": null});
+    let failed = report("failed", &json!({"type": "CreateNode", "name": "n", "failure": failure}));
+    let stopped = report("deadline_exceeded", &json!({"error": "timed out after 1h"}));
+    let waits = [
+        active("a"),
+        paused,
+        unreadable,
+        finished("d", "ended", &failed),
+        finished("e", "stopped", &stopped),
+    ];
+    let server = FakeServer::start(move |_, path, _| match path {
+        "/api/v1/projects" => projects(&["production"]),
+        _ => ok(json!({"waits": waits, "next": null})),
+    })
+    .await;
+    let ran = server.run(&["ls"]).await;
+    assert_eq!((ran.code, &*ran.stderr), (Some(0), ""));
+    insta::assert_snapshot!(ran.stdout);
+
+    let server =
+        FakeServer::start(|_, _, _| ok(json!({"waits": [], "next": "x:y", "projects": []}))).await;
+    let ran = server.run(&["ls"]).await;
+    assert_eq!((ran.code, &*ran.stdout), (Some(0), ""), "{ran:?}");
+    assert!(ran.stderr.starts_with("cce-job: the server has no such waits\n"), "{ran:?}");
+    assert_eq!(server.requests().len(), 2, "an empty page ends the list");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cancel_stops_waits() {
+    let server = FakeServer::start(|method, path, _| {
+        assert_eq!(method, Method::DELETE);
+        match path.rsplit('/').next().unwrap() {
+            "unknown" => problem(
+                404,
+                "not-found",
+                "There is no such resource",
+                "no wait for this job is stored; PUT starts one",
+            ),
+            "done" => ok(finished("done", "ended", &report("succeeded", &json!({})))),
+            job => ok(finished(job, "stopped", &report("stopped", &json!({"error": "stopped"})))),
+        }
+    })
+    .await;
+    let ran = server.run(&["cancel", "p:one", "p:done"]).await;
+    assert_eq!((ran.code, &*ran.stderr), (Some(0), ""));
+    assert_eq!(ran.stdout, "one canceled\ndone had finished before: succeeded\n");
+    let ran = server.run(&["cancel", "--project", "p", "unknown", "one"]).await;
+    assert_eq!((ran.code, &*ran.stdout), (Some(7), "one canceled\n"));
+    let expected = format!(
+        "cce-job: unknown: {} has no wait for this job; `cce-job ls` lists the waits\n",
+        server.url
+    );
+    assert_eq!(ran.stderr, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn errors_name_the_server_and_what_to_do() {
+    let unknown = |_: &Method, _: &str, _: &str| {
+        let detail = "GET /api/v1/projects lists the projects in the configuration of the server";
+        problem(404, "unknown-project", "The project is not configured", detail)
+    };
+    let server = FakeServer::start(unknown).await;
+    let rows: [(&[&str], &str); 3] = [
+        (&["ls", "--project", "x"], "replied 404 Not Found: The project is not configured: GET"),
+        (&["watch", "x:1"], "1: http://"),
+        (&["cancel", "x:1"], "1: http://"),
+    ];
+    for (arguments, expected) in rows {
+        let ran = server.run(arguments).await;
+        assert_eq!(ran.code, Some(7), "{ran:?}");
+        assert!(ran.stderr.contains(expected) && ran.stderr.contains(&server.url), "{ran:?}");
+    }
+
+    let mut wrong = server.command(&["ls"]);
+    wrong.env("CCE_JOB_SERVER_TOKEN", "another-canary-token");
+    let ran = run(wrong).await;
+    assert_eq!(ran.code, Some(4), "{ran:?}");
+    assert!(
+        ran.stderr.contains("401 Unauthorized: A valid token is required: it is not"),
+        "{ran:?}"
+    );
+    assert!(ran.stderr.contains("The token is from CCE_JOB_SERVER_TOKEN."), "{ran:?}");
+    assert!(!format!("{ran:?}").contains("canary"), "{ran:?}");
+
+    let nobody = format!("http://127.0.0.1:{}", free_port().await);
+    let ran = server.run(&["ls", "--server", &nobody]).await;
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains(&format!("no reply from {nobody}: ")), "{ran:?}");
+    assert!(ran.stderr.contains("Start the server with `cce-job-server --config"), "{ran:?}");
+
+    let several = FakeServer::start(|_, _, _| projects(&["production", "test"])).await;
+    let ran = several.run(&["watch", JOB]).await;
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains("several projects; use --project: production, test"), "{ran:?}");
+
+    let none = FakeServer::start(|_, _, _| projects(&[])).await;
+    let ran = none.run(&["cancel", JOB]).await;
+    assert!(ran.code == Some(2) && ran.stderr.contains("has no project"), "{ran:?}");
+
+    let other = FakeServer::start(|_, _, _| ok(json!("an endpoint of something else"))).await;
+    let ran = other.run(&["ls"]).await;
+    assert!(ran.code == Some(1) && ran.stderr.contains("Check whether --server is"), "{ran:?}");
+
+    for (arguments, expected) in [
+        (["ls", "--server=http://192.0.2.1:8484"], "must start with https://"),
+        (["ls", "--server=https://me:canary@jobs.example"], "must not contain a user or password"),
+        (["ls", "--server=https://jobs.example/?x"], "must not contain a query"),
+        (["ls", "--server-ca-file=/nowhere"], "no reply"),
+    ] {
+        let mut command = command();
+        command.env("CCE_JOB_SERVER_TOKEN", TOKEN).env("CCE_JOB_SERVER", &nobody).args(arguments);
+        let ran = run(command).await;
+        assert!(ran.stderr.contains(expected) && !ran.stderr.contains("canary"), "{ran:?}");
+        assert_eq!(ran.code, Some(if expected == "no reply" { 1 } else { 2 }), "{ran:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn texts_of_the_server_stay_texts() {
+    const HOSTILE: &str = "\u{1b}[2J\u{202e}\n::error::x ##[add-mask]";
+    let hostile_report = report(HOSTILE, &json!({"error": HOSTILE, "name": HOSTILE}));
+    let mut waiting = active(HOSTILE);
+    for field in ["job_type", "phase", "name", "last_error"] {
+        waiting["active"][field] = HOSTILE.into();
+    }
+    let ended = finished(HOSTILE, "ended", &hostile_report);
+    let waits = [waiting.clone(), ended.clone()];
+    let server = FakeServer::start(move |method, path, _| match path {
+        _ if path.ends_with("/refused") => {
+            problem(422, "receiver", HOSTILE, &format!("{HOSTILE} {TOKEN}"))
+        }
+        "/api/v1/projects" => projects(&[HOSTILE]),
+        _ if path.starts_with("/api/v1/waits?") => ok(json!({"waits": waits, "next": null})),
+        _ if method == Method::PUT => ok(waiting.clone()),
+        _ => ok(ended.clone()),
+    })
+    .await;
+    for arguments in [
+        &["ls"] as &[&str],
+        &["ls", "-o", "json"],
+        &["watch", "p:1"],
+        &["watch", "p:1", "-o", "json"],
+        &["watch", "--follow", "--follow-interval=1ms", "p:1"],
+        &["watch", "p:refused"],
+        &["watch", "1"],
+        &["cancel", "p:1"],
+        &["cancel", "p:refused"],
+    ] {
+        let ran = server.run(arguments).await;
+        for text in [&ran.stdout, &ran.stderr] {
+            let is_plain = |c: char| c == '\n' || !job_model::is_unprintable(c);
+            assert!(text.chars().all(is_plain), "{arguments:?}: {ran:?}");
+            assert!(!text.contains("##[") && !text.contains("\n::"), "{arguments:?}: {ran:?}");
+        }
+        assert!(ran.stdout.len() + ran.stderr.len() > 10, "{arguments:?}: {ran:?}");
+    }
+}
+
+/// The arguments and the variables of a command.
+type Run<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)]);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_token_is_read_from_a_private_file() {
+    let server = FakeServer::start(|_, path, _| match path {
+        "/api/v1/projects" => projects(&["production"]),
+        _ => ok(json!({"waits": [], "next": null})),
+    })
+    .await;
+    let folder = Folder::new();
+    let text = format!("# the new one\n\n  {TOKEN}  \nthe-old-canary\n");
+    let file = folder.write_private("cce-job/server-token", &text);
+    let run_with = async |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = command();
+        command.args(["ls", "--server", &server.url]).args(arguments);
+        let ran = run({
+            command.envs(variables.iter().copied());
+            command
+        })
+        .await;
+        assert!(!format!("{ran:?}").contains("canary"), "{ran:?}");
+        ran
+    };
+    let state = folder.file("").display().to_string();
+    let shown = file.display().to_string();
+    let flag = ["--server-token-file", &*shown];
+    let in_state = [("XDG_STATE_HOME", &*state)];
+    let in_variable = [("CCE_JOB_SERVER_TOKEN_FILE", &*shown)];
+    let wrong = [("CCE_JOB_SERVER_TOKEN", "wrong-canary")];
+    let rows: [Run<'_>; 4] = [
+        (&flag, &[]),
+        (&[], &in_variable),
+        (&[], &in_state),
+        // The flag comes first.
+        (&flag, &wrong),
+    ];
+    for (arguments, variables) in rows {
+        let ran = run_with(arguments, variables).await;
+        assert_eq!(ran.code, Some(0), "{arguments:?} {variables:?}: {ran:?}");
+    }
+    // The variable comes before the state folder.
+    let ran = run_with(&[], &[in_state[0], wrong[0]]).await;
+    assert_eq!(ran.code, Some(4), "{ran:?}");
+
+    let before = server.requests().len();
+    assert!(before > 0);
+    for mode in [0o640, 0o604, 0o602] {
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        let rows: [Run<'_>; 2] = [(&flag, &[]), (&[], &in_state)];
+        for (arguments, variables) in rows {
+            let ran = run_with(arguments, variables).await;
+            assert_eq!(ran.code, Some(2), "{mode:o}: {ran:?}");
+            assert!(ran.stderr.contains("other users can use it"), "{mode:o}: {ran:?}");
+        }
+    }
+    // `config` lists variables that no flag has, but not the one with the token.
+    let mut config = command();
+    config.arg("config").envs(wrong).env("CCE_JOB_SERVER", "x").env("CCE_JOB_SERVER_TOKENS", "x");
+    let ran = run(config).await;
+    assert!(ran.stdout.contains("CCE_JOB_SERVER_TOKENS"), "{ran:?}");
+    assert!(!ran.stdout.replace("CCE_JOB_SERVER_TOKENS", "").contains("CCE_JOB_SERVER"), "{ran:?}");
+
+    // Without a token, and if the server is not on this machine, nothing is sent.
+    let ran = run_with(&[], &[]).await;
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains("no token for http://127.0.0.1"), "{ran:?}");
+    assert!(ran.stderr.contains("cce-job-server creates this file when it starts"), "{ran:?}");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let ran = run_with(&["--server=https://jobs.example"], &in_state).await;
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    for (text, expected) in [("# none\n", "no token in"), ("a b\n", "contains a space")] {
+        folder.write_private("cce-job/server-token", text);
+        let ran = run_with(&[], &in_state).await;
+        assert!(ran.code == Some(2) && ran.stderr.contains(expected), "{ran:?}");
+    }
+    assert!(server.requests().is_empty());
+}

@@ -1,0 +1,104 @@
+//! Reads the path, the query and the body of a request. Each mistake is a problem that names it.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
+    http::{HeaderMap, StatusCode, header, request::Parts},
+};
+use job_model::ProjectId;
+use job_store::WaitKey;
+use serde::de::DeserializeOwned;
+
+use super::Api;
+use crate::problem::{self, Problem};
+
+/// The project in a path: the name or the id of a configured project.
+pub(super) struct ProjectPath(pub(super) ProjectId);
+
+/// The project and the job in a path.
+pub(super) struct JobPath(pub(super) WaitKey);
+
+/// The query of a request. Unknown parameters are refused.
+pub(super) struct Parameters<T>(pub(super) T);
+
+/// The body of a request: a JSON object, or nothing. Unknown fields are refused.
+pub(super) struct OptionalJson<T>(pub(super) T);
+
+impl FromRequestParts<Api> for ProjectPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let Path(project) = path::<String>(parts, api).await?;
+        api.projects.find(&project).map(Self)
+    }
+}
+
+impl FromRequestParts<Api> for JobPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let Path((project, job)) = path::<(String, String)>(parts, api).await?;
+        let project = api.projects.find(&project)?;
+        let job = job.parse().map_err(|error: job_model::IdError| {
+            Problem::new(problem::INVALID_REQUEST, format!("the job: {error}"))
+        })?;
+        Ok(Self(WaitKey { project, job }))
+    }
+}
+
+async fn path<T: DeserializeOwned + Send>(
+    parts: &mut Parts,
+    api: &Api,
+) -> Result<Path<T>, Problem> {
+    let path = Path::from_request_parts(parts, api).await;
+    path.map_err(|error| Problem::new(problem::INVALID_REQUEST, error.body_text()))
+}
+
+impl<T: DeserializeOwned> FromRequestParts<Api> for Parameters<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let query = Query::from_request_parts(parts, api).await;
+        let Query(query) =
+            query.map_err(|error| Problem::new(problem::INVALID_REQUEST, error.body_text()))?;
+        Ok(Self(query))
+    }
+}
+
+impl<T: DeserializeOwned + Default> FromRequest<Api> for OptionalJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        let is_json = is_json(request.headers());
+        let body = Bytes::from_request(request, api).await.map_err(|error| {
+            let kind = match error.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => problem::TOO_LARGE,
+                _ => problem::INVALID_REQUEST,
+            };
+            Problem::new(kind, error.body_text())
+        })?;
+        if body.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        if !is_json {
+            let detail = "send the header `Content-Type: application/json`";
+            return Err(Problem::new(problem::NOT_JSON, detail));
+        }
+        serde_json::from_slice(&body).map(Self).map_err(|error| {
+            // A field such as `endpoint` is often meant to choose the service.
+            let note = if error.to_string().starts_with("unknown field") {
+                "; the project in the path names the endpoint and the credentials, which only the \
+                 configuration of the server sets"
+            } else {
+                ""
+            };
+            Problem::new(problem::INVALID_REQUEST, format!("the body: {error}{note}"))
+        })
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = value.and_then(|value| value.split(';').next()).unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/json")
+}

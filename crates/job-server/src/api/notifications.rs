@@ -1,0 +1,42 @@
+//! The notifications of waits.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+};
+use job_store::NotificationStatus;
+use serde::Serialize;
+
+use super::{Api, extract::JobPath};
+use crate::problem::{self, Problem};
+
+#[derive(Serialize)]
+pub(super) struct NotificationList {
+    notifications: Vec<NotificationStatus>,
+}
+
+pub(super) async fn list(
+    State(api): State<Api>,
+    JobPath(key): JobPath,
+) -> Result<Json<NotificationList>, Problem> {
+    Ok(Json(NotificationList { notifications: api.store().notifications(&key).await? }))
+}
+
+pub(super) async fn undelivered(State(api): State<Api>) -> Result<Json<NotificationList>, Problem> {
+    Ok(Json(NotificationList { notifications: api.store().undelivered().await? }))
+}
+
+pub(super) async fn retry(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    match api.store().retry(&id).await? {
+        true => Ok(StatusCode::ACCEPTED),
+        false => {
+            let detail = "no webhook with this id is undelivered; \
+                          GET /api/v1/notifications/undelivered lists those that are";
+            Err(Problem::new(problem::NOT_FOUND, detail))
+        }
+    }
+}

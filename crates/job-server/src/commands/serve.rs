@@ -1,0 +1,245 @@
+//! Serves until a signal stops the process.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use job_notify::Webhook;
+use job_store::Worker;
+use job_transport::clock::{Clock as _, TokioClock};
+use tokio::{sync::Semaphore, task, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api::{self, ChangeFeeds, Projects, Shared, WorkerObserver},
+    arguments::ServeArguments,
+    config::{Config, LimitsConfig, Project},
+    database::Database,
+    files,
+    host::AllowedHosts,
+    listen::{Listener, Tls},
+    metrics::Metrics,
+    sim::{self, SimulatedCloud},
+    token::Tokens,
+};
+
+/// How often the files with tokens and certificates are checked for changes.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long the attempts in flight may take after a signal. An attempt that is cut is repeated.
+const WORKER_STOP_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What the server waits for.
+struct Source {
+    projects: Vec<Project>,
+    limits: LimitsConfig,
+    retention: Duration,
+    webhook: Option<Webhook>,
+    cloud: Option<SimulatedCloud>,
+}
+
+impl Source {
+    fn new(arguments: &ServeArguments) -> anyhow::Result<Self> {
+        let Some(file) = &arguments.config else {
+            let cloud = SimulatedCloud::new();
+            return Ok(Self {
+                projects: vec![cloud.project()?],
+                limits: LimitsConfig::default(),
+                retention: sim::WAIT_RETENTION,
+                webhook: Some(SimulatedCloud::webhook()?),
+                cloud: Some(cloud),
+            });
+        };
+        let config = Config::read(file)?;
+        let context = || format!("cannot use the configuration {}", file.display());
+        Ok(Self {
+            projects: config.projects().with_context(context)?,
+            limits: config.limits,
+            retention: config.limits.retention(),
+            webhook: config.webhook().with_context(context)?,
+            cloud: None,
+        })
+    }
+}
+
+/// Serves until a signal stops the process, and then until the replies and attempts in flight have
+/// ended.
+///
+/// # Errors
+///
+/// Returns an error if a setting is invalid, if the address is in use, or if the database cannot be
+/// opened.
+pub(crate) async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
+    let stop = stop_on_signal()?;
+    arguments.check_listen()?;
+    let (metrics, observer) = Metrics::install(arguments.max_streams)?;
+    let mut source = Source::new(&arguments)?;
+    let tokens = open_tokens(&arguments)?;
+    let tls = open_tls(&arguments)?;
+    let database = Arc::new(open_database(&arguments, source.webhook.take()).await?);
+
+    let listener = Listener::bind(
+        arguments.listen,
+        tls.clone(),
+        arguments.trusted_proxy.clone(),
+        arguments.max_connections as usize,
+        Duration::from_secs(arguments.write_timeout),
+    );
+    let listener = listener.with_context(|| format!("cannot listen on {}", arguments.listen))?;
+    let address = listener.address()?;
+
+    let observer = WorkerObserver::new(observer);
+    let clients =
+        source.projects.iter().map(|project| (project.id.clone(), project.client.clone()));
+    let worker = Worker::for_projects(database.store.clone(), clients)
+        .requests_per_second(source.limits.requests_per_second)
+        .max_in_flight(source.limits.max_in_flight)
+        .retention(source.retention)
+        .observer(observer.clone());
+    let mut worker = tokio::spawn(worker.run(stop.clone().cancelled_owned()));
+
+    let router = api::router(Shared {
+        database: database.clone(),
+        projects: Projects::new(source.projects),
+        tokens: tokens.clone(),
+        hosts: AllowedHosts::new(address.ip(), &arguments.allowed_host),
+        feeds: ChangeFeeds::new(database.store.clone()),
+        streams: Arc::new(Semaphore::new(arguments.max_streams as usize)),
+        metrics: metrics.clone(),
+        worker: observer,
+        stop: stop.clone(),
+    });
+    tokio::spawn(refresh(tokens.clone(), tls.clone(), metrics));
+    if let Some(cloud) = source.cloud {
+        let (store, jobs) = (database.store.clone(), arguments.sim_jobs as usize);
+        let stop = stop.clone();
+        tokio::spawn(async move { stop.run_until_cancelled(cloud.run(store, jobs)).await });
+    }
+
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    announce(&format!("listening on {scheme}://{address}"), &tokens);
+    listener.serve(router, stop).await;
+    if timeout(WORKER_STOP_TIMEOUT, &mut worker).await.is_err() {
+        tracing::warn!("some attempts had not ended in time; they will be repeated");
+        worker.abort();
+    }
+    database.close().await;
+    Ok(())
+}
+
+/// Prints the address, because the port can be chosen by the system, and the file with the token.
+fn announce(address: &str, tokens: &Tokens) {
+    let mut stderr = io::stderr().lock();
+    // A service without stderr works, too.
+    let _ = writeln!(stderr, "cce-job-server: {address}");
+    let _ = writeln!(stderr, "cce-job-server: the token is in {}", tokens.path().display());
+}
+
+fn open_tokens(arguments: &ServeArguments) -> anyhow::Result<Arc<Tokens>> {
+    let file = arguments.state.tokens()?;
+    let is_created = arguments.state.token_file.is_none();
+    if is_created {
+        create_state_folder(&arguments.state.folder()?)?;
+    }
+    Ok(Arc::new(Tokens::open(file, is_created)?))
+}
+
+fn open_tls(arguments: &ServeArguments) -> anyhow::Result<Option<Arc<Tls>>> {
+    let (Some(certificate), Some(key)) = (&arguments.tls_cert, &arguments.tls_key) else {
+        return Ok(None);
+    };
+    Ok(Some(Arc::new(Tls::open(certificate.clone(), key.clone())?)))
+}
+
+async fn open_database(
+    arguments: &ServeArguments,
+    webhook: Option<Webhook>,
+) -> anyhow::Result<Database> {
+    if let Some(options) = arguments.postgres()? {
+        return Database::postgres(options, webhook).await;
+    }
+    let folder = arguments.state.folder()?;
+    create_state_folder(&folder)?;
+    if arguments.sim {
+        Database::temporary(&folder.join("simulated.db"), webhook).await
+    } else {
+        Database::sqlite(&folder.join("jobs.db"), webhook).await
+    }
+}
+
+fn create_state_folder(folder: &Path) -> anyhow::Result<()> {
+    let is_missing = fs::metadata(folder).is_err();
+    if is_missing {
+        files::create_private_folder(folder)
+            .with_context(|| format!("cannot create the state folder {}", folder.display()))?;
+    }
+    Ok(())
+}
+
+/// Checks the files for changes, until the process ends.
+async fn refresh(tokens: Arc<Tokens>, tls: Option<Arc<Tls>>, metrics: Metrics) {
+    let clock = TokioClock::new();
+    loop {
+        clock.sleep(REFRESH_INTERVAL).await;
+        let (tokens, tls) = (tokens.clone(), tls.clone());
+        // Fails only if a read panics, or if the process ends.
+        let _ = task::spawn_blocking(move || {
+            tokens.refresh();
+            tls.iter().for_each(|tls| tls.refresh());
+        })
+        .await;
+        metrics.run_upkeep();
+    }
+}
+
+/// Returns a token that the first SIGINT or SIGTERM cancels. The second one ends the process.
+fn stop_on_signal() -> anyhow::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let mut signals = Signals::new().context("cannot handle signals")?;
+    tokio::spawn({
+        let stop = stop.clone();
+        async move {
+            signals.next().await;
+            tracing::info!("stopping; a second signal ends the process at once");
+            stop.cancel();
+            signals.next().await;
+            std::process::exit(130);
+        }
+    });
+    Ok(stop)
+}
+
+#[cfg(unix)]
+struct Signals(tokio::signal::unix::Signal, tokio::signal::unix::Signal);
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        Ok(Self(signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?))
+    }
+
+    async fn next(&mut self) {
+        tokio::select! { _ = self.0.recv() => {}, _ = self.1.recv() => {} }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}

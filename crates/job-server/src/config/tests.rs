@@ -1,0 +1,97 @@
+//! Tests of the configuration.
+
+use super::*;
+
+const PROJECT: &str = r#"
+    [[projects]]
+    name = "production"
+    id = "10d0b3a1"
+    endpoint = "https://cce.eu-de.otc.t-systems.com"
+    credentials = { token_env = "PATH" }
+"#;
+
+fn error(text: &str) -> String {
+    format!("{:#}", Config::parse(text).unwrap_err())
+}
+
+#[test]
+fn each_reference_to_credentials_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        crate::files::create_private(&path).unwrap();
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let token = file("token", "a-token");
+    let key = file("credentials", "[basic]\nak = AK\nsk = SK\n");
+    let clouds = file(
+        "clouds.yaml",
+        "clouds:\n  prod:\n    auth_type: v3token\n    auth:\n      token: t\n      \
+         auth_url: https://iam.eu-de.otc.t-systems.com/v3\n",
+    );
+    let rows = [
+        "{ token_env = \"PATH\" }".to_owned(),
+        format!("{{ token_file = {token:?} }}"),
+        "{ access_key_env = { id = \"PATH\", secret = \"PATH\" } }".to_owned(),
+        format!("{{ access_key_file = {key:?} }}"),
+        format!("{{ cloud = {{ name = \"prod\", file = {clouds:?} }} }}"),
+        "\"metadata\"".to_owned(),
+    ];
+    for row in rows {
+        let config = Config::parse(&PROJECT.replace("{ token_env = \"PATH\" }", &row)).unwrap();
+        let projects = config.projects().unwrap_or_else(|error| panic!("{row}: {error:#}"));
+        assert_eq!(projects[0].id.as_str(), "10d0b3a1");
+    }
+}
+
+#[test]
+fn mistakes_are_named() {
+    let twice = format!("{PROJECT}{PROJECT}");
+    let rows = [
+        ("", "missing field `projects`"),
+        ("projects = []", "no [[projects]]"),
+        (&twice, "the name or id production is used by two projects"),
+        (&twice.replacen("\"production\"", "\"10d0b3a1\"", 1), "the name or id 10d0b3a1"),
+        (&PROJECT.replace("production", "a/b"), "the project name \"a/b\""),
+        (&PROJECT.replace("token_env", "password"), "unknown variant `password`"),
+        (&PROJECT.replace("name =", "title ="), "unknown field `title`"),
+        (&format!("{PROJECT}\n[limits]\nmax_in_flight = 0"), "max_in_flight must be at least 1"),
+        (&format!("{PROJECT}\n[limits]\nrequests_per_second = 0"), "requests_per_second"),
+    ];
+    for (text, expected) in rows {
+        assert!(error(text).contains(expected), "{}", error(text));
+    }
+    let rows = [
+        (
+            PROJECT.replace("\"PATH\"", "\"CCE_NO_SUCH_VARIABLE\""),
+            "CCE_NO_SUCH_VARIABLE is not set",
+        ),
+        (PROJECT.replace("https:", "http:"), "the project production"),
+        (PROJECT.replace("token_env = \"PATH\"", "token_file = \"/none\""), "/none"),
+    ];
+    for (text, expected) in rows {
+        let error = Config::parse(&text).unwrap().projects().map(drop);
+        // A token file is read at the first request, because another program may create it later.
+        if let Err(error) = error {
+            assert!(format!("{error:#}").contains(expected), "{error:#}");
+        } else {
+            assert!(text.contains("token_file"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn webhooks_need_a_key_and_an_allow_list() {
+    let rows = [
+        ("key_env = \"CCE_NO_SUCH_VARIABLE\"\nallow = []", "CCE_NO_SUCH_VARIABLE is not set"),
+        ("key_env = []\nallow = []", "names no variable"),
+        ("key_env = \"PATH\"\nallow = [\"https://hooks.example.com\"]", "the key in PATH"),
+    ];
+    for (text, expected) in rows {
+        let config = Config::parse(&format!("{PROJECT}\n[webhooks]\n{text}")).unwrap();
+        let error = format!("{:#}", config.webhook().map(drop).unwrap_err());
+        assert!(error.contains(expected), "{error}");
+    }
+    assert!(Config::parse(PROJECT).unwrap().webhook().unwrap().is_none());
+}
