@@ -11,9 +11,9 @@ const MAX_WAITS = 20_000;
 /** Maximum number of waits of each finished state that are read at the start. */
 const MAX_FINISHED = 5_000;
 /** Number of rows of a table in the document. */
-const PAGE_ROWS = 200;
+const PAGE_ROWS = 100;
 /** Number of waits in the first request, so that rows appear early, and in the others. */
-const FIRST_LIMIT = PAGE_ROWS, LIMIT = 1_000;
+const FIRST_LIMIT = 2 * PAGE_ROWS, LIMIT = 1_000;
 /** Maximum number of items of a card about waits that need attention. */
 const CARD_ITEMS = 3;
 /** Maximum length of one text of the server that is kept. */
@@ -271,8 +271,8 @@ async function connect() {
   stream?.abort();
   const controller = stream = new AbortController();
   const { signal } = controller;
-  setConnection("connecting");
   lastByteAt = Date.now();
+  setConnection("connecting");
   try {
     const response = await request("api/v1/events", { signal, accept: "text/event-stream" });
     const parser = new EventParser((name, data) => handleEvent(name, data, signal));
@@ -973,7 +973,7 @@ class Detail {
     const server = `--server ${quote(BASE.href)}`;
     const project = `--project ${quote(projectName(wait.project))}`;
     const list = wait.outcome === null
-      ? [["Cancel the wait", `cce-job cancel ${quote(wait.job)} ${project} ${server}`], ["Follow it in a terminal", `cce-job watch ${quote(wait.job)} ${project} ${server}`]]
+      ? [["Stop the wait; the job goes on", `cce-job cancel ${quote(wait.job)} ${project} ${server}`], ["Follow it in a terminal", `cce-job watch ${quote(wait.job)} ${project} ${server}`]]
       : [["Wait for the job again", `cce-job watch ${quote(wait.job)} ${project} ${server}`]];
     const text = JSON.stringify(list);
     if (this.shownCommands === text) return;
@@ -990,8 +990,8 @@ class Detail {
   }
 }
 
-/** The server has no command for this yet, so it is a request. `TOKEN` is a variable of the shell. */
-const retryCommand = id => `curl -X POST -H "Authorization: Bearer $TOKEN" ${quote(new URL(`api/v1/notifications/${encodeURIComponent(id)}/retry`, BASE).href)}`;
+/** `cce-job` has no command for this, so it is a request. The token is in the variable that `cce-job` reads. */
+const retryCommand = id => `curl -X POST -H "Authorization: Bearer $CCE_JOB_SERVER_TOKEN" ${quote(new URL(`api/v1/notifications/${encodeURIComponent(id)}/retry`, BASE).href)}`;
 
 const sentence = error => {
   const text = error instanceof TokenRefused || error instanceof ServerError ? error.message : "the server cannot be reached";

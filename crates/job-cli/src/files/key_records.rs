@@ -25,7 +25,7 @@ use tokio::{runtime::Handle, task::spawn_blocking};
 use super::{
     lock::{FileLock, LockError, RETRY_INTERVAL},
     read_stream,
-    target::{NewFileMode, OwnerRule, TargetFile, open_regular},
+    target::{NewFileMode, TargetFile, open_regular},
 };
 
 /// Bytes of the local key.
@@ -114,8 +114,9 @@ impl LockedKeyRecord for LockedFile {
             let stored = spawn_blocking(move || {
                 let _lock = self.lock.take();
                 let text = self.folder.encode(&self.id, record)?;
-                let private = NewFileMode::Private;
-                self.target.write(private, OwnerRule::Refuse, |file| file.write_all(&text))
+                // The client does not wait long for this, and a record that is lost in a power failure
+                // costs one signature.
+                self.target.replace_unsynced(NewFileMode::Private, &text)
             });
             Ok(stored.await??)
         })

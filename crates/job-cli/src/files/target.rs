@@ -210,21 +210,42 @@ impl TargetFile {
         }
     }
 
+    /// Replaces the file atomically. Does not wait until the disk has stored it, which takes seconds
+    /// while other programs write much. After a power failure, the file may be empty.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be replaced by one of the same owner.
+    pub(super) fn replace_unsynced(&self, mode: NewFileMode, content: &[u8]) -> io::Result<()> {
+        self.new_content(mode, &mut |file| file.write_all(content))?.persist(&self.0)?;
+        Ok(())
+    }
+
     fn replace(
         &self,
         mode: NewFileMode,
         content: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> io::Result<()> {
+        let new = self.new_content(mode, content)?;
+        new.as_file().sync_all()?;
+        new.persist(&self.0)?;
+        sync_folder(self.folder());
+        Ok(())
+    }
+
+    /// Creates a file with this content that can replace the existing one.
+    fn new_content(
+        &self,
+        mode: NewFileMode,
+        content: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<NamedTempFile> {
         let existing = self.existing()?;
         let mut new = self.temporary(mode)?;
         if let Some(existing) = existing {
             keep_owner_and_mode(new.as_file(), &existing)?;
         }
         write_buffered(new.as_file_mut(), content)?;
-        new.as_file().sync_all()?;
-        new.persist(&self.0)?;
-        sync_folder(self.folder());
-        Ok(())
+        Ok(new)
     }
 
     /// Creates a file with a temporary name in the same folder. It is removed on drop.

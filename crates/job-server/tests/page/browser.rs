@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     process::{Child, ChildStdin, ChildStdout, Command},
+    sync::{Semaphore, SemaphorePermit},
     time::timeout,
 };
 
@@ -22,8 +23,12 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// own stdin and stdout.
 const START: &str = "exec chromium \"$@\" 3<&0 4>&1 0</dev/null 1>/dev/null 2>/dev/null";
 
+/// One browser runs at a time, because some tests measure times.
+static TURN: Semaphore = Semaphore::const_new(1);
+
 pub(crate) struct Browser {
     _process: Child,
+    _turn: SemaphorePermit<'static>,
     commands: ChildStdin,
     replies: BufReader<ChildStdout>,
     next_id: u64,
@@ -42,6 +47,7 @@ impl Browser {
             let _ = writeln!(io::stderr(), "SKIPPED chromium: it is not installed");
             return None;
         }
+        let turn = TURN.acquire().await.unwrap();
         let profile = TempDir::new().unwrap();
         let mut process = Command::new("sh")
             .args([
@@ -64,6 +70,7 @@ impl Browser {
         let (commands, replies) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
         let mut browser = Self {
             _process: process,
+            _turn: turn,
             commands,
             replies: BufReader::new(replies),
             next_id: 1,

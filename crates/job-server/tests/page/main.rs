@@ -62,9 +62,10 @@ async fn take_picture(browser: &mut Browser, name: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_waits_are_painted_early_in_bounded_memory() {
     const MAX_PAINT_MS: f64 = 1_000.0;
+    const MAX_ROWS_MS: f64 = 3_000.0;
     let fake = Fake::start((0..WAIT_COUNT).map(wait).collect()).await;
     let (mut paint, mut rows) = (f64::MAX, f64::MAX);
-    // The shortest of three, because other tests run at the same time.
+    // The shortest of three, because other programs may run at the same time.
     for _ in 0..3 {
         let Some(mut browser) = open(&fake).await else { return };
         let first = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null";
@@ -78,11 +79,11 @@ async fn ten_thousand_waits_are_painted_early_in_bounded_memory() {
         rows = rows.min(shown - browser.evaluate(&mark("entered")).await.as_f64().unwrap());
     }
     assert!(paint < MAX_PAINT_MS, "{paint} ms");
-    assert!(rows < MAX_PAINT_MS, "{rows} ms");
+    assert!(rows < MAX_ROWS_MS, "{rows} ms");
 
     let Some(mut browser) = sign_in(&fake).await else { return };
     let count = browser.text("#count").await;
-    assert!(count.starts_with("1 to 200 of 9,"), "{count}");
+    assert!(count.starts_with("1 to 100 of 9,"), "{count}");
     let heap = browser.heap_bytes().await;
     assert!(heap < MAX_HEAP_BYTES, "{heap} bytes");
     let elements = browser.evaluate("document.querySelectorAll('*').length").await;
@@ -127,10 +128,13 @@ async fn hostile_texts_stay_text() {
         browser.set_state(state).await;
     }
     browser.set_state("failed").await;
+    let is_shown =
+        "document.querySelector('#waits tbody .c-reason')?.textContent.includes('<script>')";
+    browser.until(is_shown).await;
     let shown = browser.text("#waits tbody .c-reason").await;
     assert!(shown.contains("<img src=/stolen onerror=") && shown.contains("<script>"), "{shown}");
     assert!(shown.contains("\\u{202e}") && shown.contains("\\u{1b}"), "{shown}");
-    let notice = browser.text("#notifications .c-error").await;
+    let notice = browser.text("#notifications tbody .c-error").await;
     assert!(notice.contains("<img src=/stolen"), "{notice}");
 
     for state in ["failed", "active"] {
@@ -143,7 +147,7 @@ async fn hostile_texts_stay_text() {
         assert!(detail.contains("<img src=/stolen onerror="), "{detail}");
         assert!(!detail.contains('\u{202e}') && !detail.contains('\u{1b}'), "{detail}");
         // A quotation mark in an id stays inside of the argument.
-        let command = browser.text("#detail .command code").await;
+        let command = browser.text("#detail .commands code").await;
         assert!(command.contains("it'\\''s"), "{command}");
         // The icon of the page and the timeline.
         let images = browser.evaluate("[...document.images].map(image => image.src)").await;
@@ -340,7 +344,7 @@ async fn the_page_is_used_by_keyboard_and_changes_nothing() {
         .await;
     browser.evaluate("document.getElementById('next').click()").await;
     let count = browser.text("#count").await;
-    assert!(count.starts_with("201 to 400 of "), "{count}");
+    assert!(count.starts_with("101 to 200 of "), "{count}");
     // Roles stay, although a row is a card on a phone.
     let roles = "['table', 'row', 'rowheader', 'cell', 'columnheader'].every(role => document.querySelector(`#waits[role=${role}], #waits [role=${role}]`))";
     assert_eq!(browser.evaluate(roles).await, true);

@@ -20,7 +20,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The folders and settings of a server, which survive a restart.
 pub(crate) struct Setup {
-    pub(crate) folder: TempDir,
+    pub(crate) folder: Arc<TempDir>,
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
 }
@@ -31,11 +31,13 @@ pub(crate) struct Server {
     pub(crate) token: String,
     child: Child,
     log: Arc<Mutex<String>>,
+    /// The server opens files in it at any time.
+    _folder: Arc<TempDir>,
 }
 
 impl Setup {
     pub(crate) fn new(arguments: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Arc::new(tempfile::tempdir().unwrap());
         let arguments = arguments.iter().copied().map(String::from).collect();
         Self { folder, arguments, variables: Vec::new() }
     }
@@ -96,7 +98,7 @@ impl Setup {
         let address = started.recv_timeout(START_TIMEOUT);
         let address = address.unwrap_or_else(|_| panic!("not started: {}", log.lock().unwrap()));
         let token = fs::read_to_string(self.token_file()).unwrap_or_default().trim().to_owned();
-        Server { address, token, child, log }
+        Server { address, token, child, log, _folder: self.folder.clone() }
     }
 
     /// Runs a server that must not start, and returns what it prints.
@@ -166,6 +168,9 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("the log of the server:\n{}", self.log());
+        }
     }
 }
 
