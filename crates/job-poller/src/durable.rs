@@ -6,7 +6,7 @@
 //!
 //! An engine that also reads lists of jobs compares their rows with the jobs' own readings
 //! ([`RowState`]), counts how often the list was right ([`ListEvidence`]), and passes the result to
-//! [`StoredWait::step_listed`].
+//! [`StoredWait::step_listed`]. From the [`Forecast`] of each job follows when it reads the list again.
 
 mod wait_key;
 mod stored_wait;
@@ -17,4 +17,7 @@ pub use self::{
     stored_wait::StoredWait,
     wait_key::{WaitKey, WaitKeyError},
 };
-pub use crate::listing::{ListEvidence, RowAge, RowState};
+pub use crate::{
+    listing::{ListEvidence, RowAge, RowState},
+    machine::forecast::Forecast,
+};

@@ -14,12 +14,10 @@ CREATE INDEX cce_outbox_state ON cce_outbox (state, created_at)
 -- What lists of jobs show, and how far they can be trusted.
 -- The last row of a list, and what followed from it.
 ALTER TABLE cce_waits RENAME COLUMN listed_end TO listed;
--- The phase and the time of the last reading of the job.
-ALTER TABLE cce_waits ADD COLUMN own_state TEXT;
--- The square root of the rate per second at which such jobs end, in millionths.
-ALTER TABLE cce_waits ADD COLUMN urgency BIGINT;
--- 0 if the list does not replace readings of the job, up to 5.
-ALTER TABLE cce_waits ADD COLUMN trust BIGINT NOT NULL DEFAULT 0;
+-- The last reading of the job, as far as lists concern it.
+ALTER TABLE cce_waits ADD COLUMN reading TEXT;
+-- 1 if the list replaces readings of the job, while it is trusted.
+ALTER TABLE cce_waits ADD COLUMN covered BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX cce_waits_active ON cce_waits (project) WHERE outcome IS NULL;
 
 ALTER TABLE cce_lists DROP COLUMN suspensions;
@@ -27,3 +25,6 @@ ALTER TABLE cce_lists DROP COLUMN suspensions;
 ALTER TABLE cce_lists ADD COLUMN active BIGINT NOT NULL DEFAULT 1;
 -- What is known of the list, in JSON.
 ALTER TABLE cce_lists ADD COLUMN state TEXT;
+-- The probability that the list does not show the next change, in millionths. NULL while the list
+-- replaces no readings.
+ALTER TABLE cce_lists ADD COLUMN missed BIGINT;

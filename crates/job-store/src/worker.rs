@@ -148,9 +148,8 @@ impl Worker {
     /// Each change that a job's own reading shows and that the list shows as well makes the readings
     /// of the jobs in the list rarer: up to one in 300 s, instead of 60 s. A list that lacks a change,
     /// is refused, takes longer than 5 s, is larger than 4 MiB or cannot be read is not read for a
-    /// minute, then for two, and so on up to an hour. Its jobs are read within 15 s then, and after
-    /// that as without it. So an end that a list does not show is read at most 300 s later, if the
-    /// budget permits that.
+    /// minute, then for two, and so on up to an hour. Its jobs are then read as without it. So an end
+    /// that a list does not show is read at most 300 s later, if the budget permits that.
     ///
     /// The default [`schedule`](Self::schedule) also learns from the rows how long other jobs took,
     /// except on loopback.
@@ -333,13 +332,20 @@ impl Worker {
         self
     }
 
-    /// Reads the lists that are due, as `run` does.
-    pub(crate) async fn read_list(&self) {
+    /// Reads the lists that are due, as `run` does. Returns how long none is due.
+    pub(crate) async fn read_list(&self, is_search: bool) -> Duration {
         if !self.reads_lists {
-            return;
+            return MAX_IDLE;
         }
-        self.add_lists().await.unwrap();
-        while self.read_due_list().await.unwrap().is_zero() {}
+        if is_search {
+            self.add_lists().await.unwrap();
+        }
+        loop {
+            let idle = self.read_due_list().await.unwrap();
+            if !idle.is_zero() {
+                return idle.clamp(MIN_IDLE, MAX_IDLE);
+            }
+        }
     }
 
     /// Makes the attempts that are due now, one after the other, and delivers the notifications.

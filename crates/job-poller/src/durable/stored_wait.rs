@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     budget::UrgencyBucket,
     listing::listed_share,
-    machine::{Action, Input, Machine, Step, checkpoint::Checkpoint, policy::WaitPolicy},
+    machine::{
+        Action, Input, Machine, Step, checkpoint::Checkpoint, forecast::Forecast,
+        policy::WaitPolicy,
+    },
     schedule::{BudgetShare, PollPlan, Schedule},
 };
 
@@ -95,6 +98,13 @@ impl StoredWait {
     pub fn until_deadline(&self, now: Timestamp) -> Duration {
         let (machine, elapsed) = self.checkpoint.clone().continue_at(now);
         machine.policy().deadline().saturating_sub(elapsed)
+    }
+
+    /// Returns what a schedule has to know to plan a request for the job, at any time after the last
+    /// step. It is `None` unless the job was read and is active.
+    #[must_use]
+    pub fn forecast(&self) -> Option<Forecast> {
+        self.checkpoint.machine().forecast(self.checkpoint.elapsed())
     }
 
     /// Passes an input to the machine. `share` is this wait's share of a budget.

@@ -104,6 +104,17 @@ impl ListEvidence {
         self.fresh > 0 && with_list < urgencies
     }
 
+    /// Returns how many jobs like the most urgent one a request for the list shows. They share the
+    /// price of the request.
+    ///
+    /// `hazards` is as in [`is_list_cheaper`](Self::is_list_cheaper), and `highest_urgency` the √*h* of
+    /// the most urgent job.
+    #[must_use]
+    pub fn jobs_per_request(&self, hazards: f64, highest_urgency: f64) -> u32 {
+        let shown = hazards * (1.0 - self.miss_probability());
+        (shown / (highest_urgency * highest_urgency)).round().max(1.0) as u32
+    }
+
     /// Returns whether the list has shown enough changes, so that it need not be read to test it.
     #[cfg(feature = "tokio")]
     pub(crate) const fn is_sufficient(&self) -> bool {

@@ -13,7 +13,7 @@ use job_poller::{
 use job_transport::{Client, clock::Clock as _};
 use tracing::{Instrument as _, field::Empty};
 
-use super::{Worker, claim::ClaimedWait, lists::miss_probability};
+use super::{Worker, claim::ClaimedWait};
 use crate::row::WaitState;
 
 /// What follows an attempt.
@@ -28,8 +28,6 @@ pub(super) struct Attempt {
     pub(super) wait: StoredWait,
     pub(super) next: Next,
     pub(super) stats: AttemptStats,
-    /// The urgency of the last plan, if the schedule has planned.
-    pub(super) urgency: Option<f64>,
     /// The time of the result, by the clock of the database.
     pub(super) ended_at: Timestamp,
 }
@@ -67,8 +65,8 @@ impl Worker {
             claimed_at.saturating_add(since).unwrap_or(Timestamp::MAX)
         };
         let schedule = self.schedule_of(client);
-        let missed = if self.reads_lists { miss_probability(row.trust) } else { 1.0 };
-        let (mut stats, mut urgency) = (AttemptStats::default(), None);
+        let missed = if self.reads_lists { row.miss_probability } else { 1.0 };
+        let mut stats = AttemptStats::default();
         // The wait is due, or a request would stay unused.
         wait.advance(now());
         let mut input = Input::Wake;
@@ -76,7 +74,6 @@ impl Worker {
         loop {
             let at = now();
             let step = wait.step_listed(&*schedule, *share, missed, at, input);
-            urgency = step.plan.and_then(|plan| plan.urgency).or(urgency);
             log_events(claimed, &wait, &step.events);
             let next = match step.action {
                 // Each object needs a slot of its own, because a job may have hundreds of nodes.
@@ -97,7 +94,7 @@ impl Worker {
                 }
                 Action::Finish(result) => Next::Finish(result),
             };
-            return Attempt { wait, next, stats, urgency, ended_at: at };
+            return Attempt { wait, next, stats, ended_at: at };
         }
     }
 

@@ -4,8 +4,8 @@
 //! next. No outcome comes from a list, and each row causes at most one request. While the rows of a
 //! list prove fresh, the jobs' own readings are rarer.
 //!
-//! All workers share what is known of a list: the table `cce_lists`, and the columns `listed`,
-//! `own_state`, `urgency` and `trust` of each wait.
+//! All workers share what is known of a list: the table `cce_lists`, and the columns `listed`, `reading`
+//! and `covered` of each wait. Each decision follows from the numbers that a fleet uses, too.
 
 mod listed;
 mod state;
@@ -19,13 +19,13 @@ use job_poller::{
     budget::AttemptStats,
     durable::RowState,
     machine::{AttemptError, Input},
+    schedule::{BudgetShare, PollPlan, Schedule},
 };
 use job_transport::{
     FetchError, FetchErrorKind, Fetched, ListReading, Unchanged, clock::Clock as _,
     transport::TransportErrorKind,
 };
 
-pub(super) use self::state::miss_probability;
 use self::{
     listed::{Comparison, Listed, ListedWait},
     state::{Jobs, ListState},
@@ -37,13 +37,13 @@ use super::{
 };
 use crate::{
     budget::{IN_FLIGHT, SharedBudget},
-    database::{Row, Transaction},
+    database::{Row, Transaction, Value},
     error::StoreError,
-    row::{hint, to_json},
+    row::{LastReading, hint, to_json},
 };
 
 /// A list that this worker may read.
-struct DueList {
+pub(super) struct DueList {
     project: ProjectId,
     client: ProjectClient,
     /// Identifies the claim.
@@ -53,10 +53,17 @@ struct DueList {
     monotonic: Duration,
     /// How long until the request may be sent.
     pause: Duration,
-    /// The price of a request, in seconds.
-    request_price: f64,
+    /// The share of the budget with which the next reading is planned.
+    share: BudgetShare,
     /// The number of lists that share the limit of bytes per second.
     lists: i64,
+}
+
+/// Plans readings at one moment.
+struct Planner<'a> {
+    schedule: &'a dyn Schedule,
+    share: BudgetShare,
+    now: Timestamp,
 }
 
 /// Why a list is not read for some time.
@@ -71,9 +78,6 @@ enum Issue {
 
 /// The minimum number of waits of a project whose list is read.
 const MIN_WAITS: u64 = 10;
-
-/// The minimum number while the list proves fresh.
-const MIN_TRUSTED_WAITS: u64 = 5;
 
 /// The time between two searches for projects with many waits.
 const SEARCH_INTERVAL: Duration = Duration::from_secs(10);
@@ -124,12 +128,8 @@ impl Worker {
         let now = transaction.now().await?;
         let sql = "INSERT INTO cce_lists (project, due) SELECT project, $1 FROM cce_waits \
                    WHERE outcome IS NULL AND paused = 0 GROUP BY project HAVING count(*) >= $2 \
-                   ON CONFLICT (project) DO NOTHING";
+                   ON CONFLICT (project) DO UPDATE SET active = 1 WHERE cce_lists.active = 0";
         transaction.execute(sql, &[now.into(), (MIN_WAITS as i64).into()]).await?;
-        let sql = "UPDATE cce_lists SET active = 1 WHERE active = 0 AND (SELECT count(*) \
-                   FROM cce_waits WHERE cce_waits.project = cce_lists.project \
-                   AND outcome IS NULL AND paused = 0) >= $1";
-        transaction.execute(sql, &[(MIN_WAITS as i64).into()]).await?;
         transaction.commit().await
     }
 
@@ -138,9 +138,10 @@ impl Worker {
         let mut transaction = self.store.database.begin_read().await?;
         let now = transaction.now().await?;
         let sql = concat!(
-            "SELECT project, due, (SELECT count(*) FROM cce_waits \
+            "SELECT project, due, CASE WHEN EXISTS (SELECT 1 FROM cce_waits \
              WHERE cce_waits.project = cce_lists.project AND outcome IS NULL AND paused = 0) \
-             AS waits FROM cce_lists WHERE active = 1 AND (lease IS NULL OR lease <= $1) AND ",
+             THEN 1 ELSE 0 END AS has_waits \
+             FROM cce_lists WHERE active = 1 AND (lease IS NULL OR lease <= $1) AND ",
             served!("$2"),
             " ORDER BY due LIMIT 1"
         );
@@ -152,7 +153,7 @@ impl Worker {
         if due > now {
             return Ok(until(due, now));
         }
-        if row.int("waits")? == 0 {
+        if row.int("has_waits")? == 0 {
             self.remove_list(&row.text("project")?, now).await?;
             return Ok(Duration::ZERO);
         }
@@ -167,16 +168,20 @@ impl Worker {
         Ok(Duration::ZERO)
     }
 
-    /// Does not read the list of a project without waits that are not paused.
+    /// Does not read the list of a project any more whose waits have ended or are paused.
     async fn remove_list(&self, project: &str, now: Timestamp) -> Result<(), StoreError> {
         let mut transaction = self.store.database.begin().await?;
         let sql = "SELECT state FROM cce_lists WHERE project = $1 FOR UPDATE";
         let row = transaction.row(sql, &[project.into()]).await?;
         let mut state = row.map(|row| read_state(&row)).unwrap_or_default();
         let urgency = state.urgency.take();
-        let sql = "UPDATE cce_lists SET active = 0, state = $2 WHERE project = $1";
+        let sql = "UPDATE cce_lists SET active = 0, missed = NULL, state = $2 WHERE project = $1";
         transaction.execute(sql, &[project.into(), (&to_json(&state)?).into()]).await?;
-        forget_rows(&mut transaction, project, now).await?;
+        // The paused waits, which are due when the project is resumed.
+        let sql = "UPDATE cce_waits SET listed = NULL, covered = 0, \
+                   due = CASE WHEN covered = 1 AND due > $2 THEN $2 ELSE due END \
+                   WHERE project = $1 AND outcome IS NULL AND listed IS NOT NULL";
+        transaction.execute(sql, &[project.into(), now.into()]).await?;
         let mut budget = SharedBudget::lock(&mut transaction).await?;
         budget.update(urgency, None);
         budget.save(&mut transaction).await?;
@@ -184,7 +189,7 @@ impl Worker {
     }
 
     /// Claims a list, with a slot for its request.
-    async fn claim_list(&self) -> Result<Option<DueList>, StoreError> {
+    pub(super) async fn claim_list(&self) -> Result<Option<DueList>, StoreError> {
         let mut transaction = self.store.database.begin().await?;
         let (mut budget, now) = self.lock_budget(&mut transaction).await?;
         let monotonic = self.monotonic();
@@ -215,7 +220,7 @@ impl Worker {
         budget.save(&mut transaction).await?;
         transaction.commit().await?;
         let pause = until(slot, now);
-        let request_price = budget.share().request_price.as_secs_f64();
+        let share = budget.share();
         Ok(Some(DueList {
             project,
             client,
@@ -223,7 +228,7 @@ impl Worker {
             claimed_at: now,
             monotonic,
             pause,
-            request_price,
+            share,
             lists,
         }))
     }
@@ -251,27 +256,32 @@ impl Worker {
         if let Some(row) = row {
             let mut state = read_state(&row);
             urgencies.0 = state.urgency;
-            let issue = match result {
+            let schedule = self.schedule_of(&due.client);
+            let planner = Planner { schedule: &*schedule, share: due.share, now };
+            let interval = match result {
                 Ok(reading) if reading.body_len > MAX_LIST_BYTES => Err(Issue::TooLarge),
                 Ok(reading) => {
-                    self.read_rows(&mut transaction, due, reading, &mut state, now).await?
+                    self.read_rows(&mut transaction, due, reading, &mut state, &planner).await?
                 }
                 Err(error) => Err(issue(error)),
             };
-            let interval = match issue {
-                Ok(interval) => interval,
-                Err(issue) => Some(suspend(project, &mut state, issue, result)),
-            };
-            if issue.is_err() {
-                forget_rows(&mut transaction, project, now).await?;
+            if !matches!(interval, Ok(Some(_))) {
+                forget_rows(&mut transaction, project, &planner).await?;
             }
+            let interval =
+                interval.unwrap_or_else(|issue| Some(suspend(project, &mut state, issue, result)));
             urgencies.1 = state.urgency;
             let next = now.saturating_add(interval.unwrap_or_default()).unwrap_or(now);
-            let sql = "UPDATE cce_lists SET due = $2, lease = NULL, active = $3, state = $4 \
-                       WHERE project = $1";
-            let state = to_json(&state)?;
-            let is_active = interval.is_some();
-            let values = [project.into(), next.into(), is_active.into(), (&state).into()];
+            let sql = "UPDATE cce_lists SET due = $2, lease = NULL, active = $3, state = $4, \
+                       missed = $5 WHERE project = $1";
+            let text = to_json(&state)?;
+            let values: [Value<'_>; 5] = [
+                project.into(),
+                next.into(),
+                interval.is_some().into(),
+                (&text).into(),
+                state.missed().into(),
+            ];
             transaction.execute(sql, &values).await?;
         }
         let mut budget = SharedBudget::lock(&mut transaction).await?;
@@ -289,11 +299,12 @@ impl Worker {
         due: &DueList,
         reading: &ListReading,
         state: &mut ListState,
-        now: Timestamp,
+        planner: &Planner<'_>,
     ) -> Result<Result<Option<Duration>, Issue>, StoreError> {
         let learned_until = state.learned_until;
         let (observations, learned_until) =
             self.durations(transaction, &due.project, &due.client, reading, learned_until).await?;
+        due.client.learned.record(transaction, observations).await?;
         let rows: HashMap<&str, RowState> = reading
             .list
             .rows()
@@ -301,39 +312,44 @@ impl Worker {
                 Some((row.uid()?, RowState::new(row.phase().as_ref(), row.updated_at())))
             })
             .collect();
-        let (dates, mut jobs, mut misses) = ((state.date, reading.date), Jobs::default(), 0);
-        let mut compared = Vec::new();
-        for row in waits(transaction, &due.project, state.read_at).await? {
-            let wait = ProjectWait::from_row(&row)?;
-            let comparison =
-                rows.get(wait.job()).map(|row| wait.listed.compare(*row, dates.0, dates.1));
+        let mut waits = Vec::new();
+        for row in rows_of_waits(transaction, &due.project, state.read_at).await? {
+            waits.push(ProjectWait::from_row(&row)?);
+        }
+        let (mut jobs, mut compared, mut misses) = (Jobs::default(), Vec::new(), 0);
+        for wait in &waits {
+            let row = rows.get(wait.job());
+            let comparison = row.map(|row| wait.listed().compare(*row, state.date, reading.date));
             match comparison.and_then(|comparison| comparison.evidence) {
                 Some(true) => state.evidence.record_fresh(),
                 Some(false) => misses += 1,
                 None => {}
             }
             if wait.is_active {
-                jobs.add(wait.urgency, comparison.is_some_and(|comparison| comparison.agrees));
+                jobs.add(planner, wait.reading.as_ref().filter(|_| row.is_some()));
             }
             compared.push((wait, comparison));
         }
+        (state.date, state.read_at) = (reading.date, Some(planner.now));
+        state.learned_until = learned_until;
         (0..misses).for_each(|_| state.evidence.record_miss());
-        let bytes = reading.body_len as f64 * due.lists as f64;
-        let least = Duration::try_from_secs_f64(bytes / BYTES_PER_SECOND).unwrap_or(Duration::MAX);
-        let plan = state.plan(&jobs, due.request_price, least);
-        for (wait, comparison) in &compared {
-            let trust = if misses > 0 { 0 } else { plan.trust };
-            wait.update(transaction, *comparison, trust, now).await?;
-        }
-        (state.date, state.read_at, state.learned_until) = (dates.1, Some(now), learned_until);
-        due.client.learned.record(transaction, observations).await?;
         if misses > 0 {
             return Ok(Err(Issue::Stale));
         }
-        if plan.interval.is_none() {
-            forget_rows(transaction, due.project.as_str(), now).await?;
+        let bytes = reading.body_len as f64 * due.lists as f64;
+        let pause = Duration::try_from_secs_f64(bytes / BYTES_PER_SECOND).unwrap_or(Duration::MAX);
+        let interval = state.plan(&jobs, planner, pause);
+        for (wait, comparison) in compared {
+            wait.update(transaction, comparison, state.urgency.is_some(), planner).await?;
         }
-        Ok(Ok(plan.interval))
+        Ok(Ok(interval))
+    }
+}
+
+impl Planner<'_> {
+    /// Returns what the schedule would plan now for a request that shows `jobs` jobs.
+    fn plan(&self, reading: &LastReading, jobs: u32) -> Option<PollPlan> {
+        reading.plan(self.schedule, self.share, self.now, jobs)
     }
 }
 
@@ -342,54 +358,34 @@ fn read_state(row: &Row) -> ListState {
     row.json("state").ok().flatten().unwrap_or_default()
 }
 
-/// Makes the next attempt of a wait due earlier under a condition, because no list replaces readings of
-/// its job any more. A delay of 300 s becomes one of 15 s, and the delays of many waits stay apart. The
-/// attempt then plans the next one as usual.
-macro_rules! earlier {
-    ($condition:literal, $now:literal) => {
-        concat!(
-            "due = CASE WHEN ",
-            $condition,
-            " AND due > ",
-            $now,
-            " THEN ",
-            $now,
-            " + (due - ",
-            $now,
-            ") / 20 ELSE due END, changed_at = CASE WHEN ",
-            $condition,
-            " THEN ",
-            $now,
-            " ELSE changed_at END"
-        )
-    };
-}
-
 /// A wait of the project, as far as a list concerns it.
 struct ProjectWait {
     key: String,
-    listed: ListedWait,
-    urgency: Option<i64>,
-    trust: i64,
+    /// What the last list has shown.
+    before: Option<Listed>,
+    reading: Option<LastReading>,
+    tick: i64,
+    is_in_flight: bool,
+    is_covered: bool,
     is_active: bool,
 }
 
 /// Returns the active waits of a project, and those of any project that have finished since the last
 /// list.
-async fn waits(
+async fn rows_of_waits(
     transaction: &mut Transaction,
     project: &ProjectId,
     read_at: Option<Timestamp>,
 ) -> Result<Vec<Row>, StoreError> {
     // In the order in which they are updated.
-    let sql = "SELECT key, tick, lease, listed, own_state, urgency, trust, outcome FROM cce_waits \
+    let sql = "SELECT key, tick, lease, listed, reading, covered, outcome FROM cce_waits \
                WHERE project = $1 AND outcome IS NULL AND paused = 0 ORDER BY key";
     let mut rows = transaction.rows(sql, &[project.as_str().into()]).await?;
     if let Some(read_at) = read_at {
         let since = read_at.saturating_sub(FINISHED_OVERLAP).unwrap_or(read_at);
         // The index by time finds few waits. One by project might find all that are kept.
-        let sql = "SELECT key, tick, lease, listed, own_state, urgency, trust, outcome \
-                   FROM cce_waits WHERE finished_at >= $1 AND listed IS NOT NULL ORDER BY key";
+        let sql = "SELECT key, tick, lease, listed, reading, covered, outcome FROM cce_waits \
+                   WHERE finished_at >= $1 AND listed IS NOT NULL ORDER BY key";
         for row in transaction.rows(sql, &[since.into()]).await? {
             if row.text("key")?.split_once(':').is_some_and(|(of, _)| of == project.as_str()) {
                 rows.push(row);
@@ -403,46 +399,50 @@ impl ProjectWait {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
         Ok(Self {
             key: row.text("key")?,
-            listed: ListedWait {
-                // What another version wrote is forgotten.
-                before: row.json::<Listed>("listed").ok().flatten(),
-                own: row.json("own_state").ok().flatten(),
-                tick: row.int("tick")?,
-                is_in_flight: row.opt_int("lease")?.is_some(),
-            },
-            urgency: row.opt_int("urgency")?,
-            trust: row.int("trust")?,
+            // What another version wrote is forgotten.
+            before: row.json::<Listed>("listed").ok().flatten(),
+            reading: row.json("reading").ok().flatten(),
+            tick: row.int("tick")?,
+            is_in_flight: row.opt_int("lease")?.is_some(),
+            is_covered: row.int("covered")? != 0,
             is_active: row.opt_text("outcome")?.is_none(),
         })
+    }
+
+    fn listed(&self) -> ListedWait {
+        let own = self.reading.as_ref().map(|reading| reading.state);
+        let Self { before, tick, is_in_flight, .. } = *self;
+        ListedWait { before, own, tick, is_in_flight }
     }
 
     fn job(&self) -> &str {
         self.key.split_once(':').map_or("", |(_, job)| job)
     }
 
-    /// Writes what the list has shown of this wait, if that has changed. `trust` is that in the list.
+    /// Writes what the list has shown of this wait, if that has changed. `covers` is whether the list
+    /// replaces readings of its jobs.
     async fn update(
         &self,
         transaction: &mut Transaction,
         comparison: Option<Comparison>,
-        trust: i64,
-        now: Timestamp,
+        covers: bool,
+        planner: &Planner<'_>,
     ) -> Result<(), StoreError> {
+        let has_forecast = self.reading.as_ref().is_some_and(|reading| reading.forecast.is_some());
         let agrees = comparison.is_some_and(|comparison| comparison.agrees);
-        let trust = if agrees && self.is_active { trust } else { 0 };
+        let is_covered = covers && agrees && has_forecast && self.is_active;
         let listed = comparison.map(|comparison| comparison.listed);
-        if listed != self.listed.before || trust != self.trust {
+        if listed != self.before || is_covered != self.is_covered {
             let listed = listed.as_ref().map(to_json).transpose()?;
-            let sql = concat!(
-                "UPDATE cce_waits SET listed = $2, trust = $3, ",
-                earlier!("$3 = 0 AND trust > 0", "$4"),
-                " WHERE key = $1"
-            );
-            let values = [(&self.key).into(), listed.as_deref().into(), trust.into(), now.into()];
+            let sql = "UPDATE cce_waits SET listed = $2, covered = $3 WHERE key = $1";
+            let values = [(&self.key).into(), listed.as_deref().into(), is_covered.into()];
             transaction.execute(sql, &values).await?;
         }
+        if self.is_covered && !is_covered && self.is_active {
+            plan_without_list(transaction, &self.key, self.reading.as_ref(), planner).await?;
+        }
         if comparison.is_some_and(|comparison| comparison.is_hint) && self.is_active {
-            hint(transaction, &self.key, now).await?;
+            hint(transaction, &self.key, planner.now).await?;
         }
         Ok(())
     }
@@ -452,14 +452,31 @@ impl ProjectWait {
 async fn forget_rows(
     transaction: &mut Transaction,
     project: &str,
-    now: Timestamp,
+    planner: &Planner<'_>,
 ) -> Result<(), StoreError> {
-    let sql = concat!(
-        "UPDATE cce_waits SET listed = NULL, trust = 0, ",
-        earlier!("trust > 0", "$2"),
-        " WHERE project = $1 AND outcome IS NULL AND listed IS NOT NULL"
-    );
-    transaction.execute(sql, &[project.into(), now.into()]).await.map(drop)
+    let sql = "SELECT key, reading FROM cce_waits \
+               WHERE project = $1 AND outcome IS NULL AND covered = 1 ORDER BY key";
+    for row in transaction.rows(sql, &[project.into()]).await? {
+        let reading = row.json("reading").ok().flatten();
+        plan_without_list(transaction, &row.text("key")?, reading.as_ref(), planner).await?;
+    }
+    let sql = "UPDATE cce_waits SET listed = NULL, covered = 0 \
+               WHERE project = $1 AND outcome IS NULL AND listed IS NOT NULL";
+    transaction.execute(sql, &[project.into()]).await.map(drop)
+}
+
+/// Makes the next attempt of a wait due when it would be without the list, if that is earlier.
+async fn plan_without_list(
+    transaction: &mut Transaction,
+    key: &String,
+    reading: Option<&LastReading>,
+    planner: &Planner<'_>,
+) -> Result<(), StoreError> {
+    let due = |of: &LastReading| of.due_without_list(planner.schedule, planner.share, planner.now);
+    let Some(due) = reading.and_then(due) else { return Ok(()) };
+    let sql = "UPDATE cce_waits SET due = $2, changed_at = $3 \
+               WHERE key = $1 AND outcome IS NULL AND due > $2";
+    transaction.execute(sql, &[key.into(), due.into(), planner.now.into()]).await.map(drop)
 }
 
 /// Returns how long a list is not read because of this issue.

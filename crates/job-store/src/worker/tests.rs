@@ -3,6 +3,7 @@
 
 mod budget;
 mod deliveries;
+mod figures;
 mod lists;
 mod machine;
 mod projects;

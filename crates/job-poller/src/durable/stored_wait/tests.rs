@@ -206,3 +206,24 @@ fn a_later_watch_extends_but_never_shortens_the_timeout() {
         assert_eq!(wait.checkpoint().policy().deadline().as_secs(), expected);
     }
 }
+
+#[test]
+fn a_forecast_plans_a_request_at_any_time_after_the_last_reading() {
+    let (schedule, mut wait) = (Adaptive::new().jitter(0.0), new_wait(WaitPolicy::new()));
+    let _ = wait.step(&schedule, NO_SHARE, timestamp_at(0), Input::Wake);
+    assert_eq!(wait.forecast(), None);
+    for second in [1, 20] {
+        let _ = wait.step(&schedule, NO_SHARE, timestamp_at(second), Input::Wake);
+        let _ = wait.step(&schedule, NO_SHARE, timestamp_at(second), reading("Running"));
+    }
+    let text = serde_json::to_string(&wait.forecast().unwrap()).unwrap();
+    let forecast: Forecast = serde_json::from_str(&text).unwrap();
+    let plan = |since, jobs| {
+        let plan = forecast.plan(&schedule, NO_SHARE, Duration::from_secs(since), jobs);
+        (plan.delay.as_secs_f64().round(), plan.urgency.unwrap())
+    };
+    // One job in ten fails early. After that, the jobs end at a constant rate of 1/540.
+    let ((early, hazard), (late, later_hazard)) = (plan(0, 1), plan(100, 1));
+    assert!(early < late && hazard > later_hazard, "{early} {hazard}, {late} {later_hazard}");
+    assert_eq!((late, plan(100, 4).0), (16.0, 8.0));
+}

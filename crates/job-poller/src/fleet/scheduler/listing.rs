@@ -213,8 +213,9 @@ impl Scheduler {
             }
             return;
         };
-        let highest = self.lists.urgency(key);
-        let jobs = (hazard / (highest * highest)).round().max(1.0) as u32;
+        let state = self.lists.state(list);
+        let jobs =
+            state.evidence.jobs_per_request(state.hazard_sum.max(0.0), self.lists.urgency(key));
         let delay = self.plan_now(now, key, jobs).map_or(MAX_LISTED_GAP, |plan| plan.delay);
         let at = now.saturating_add(delay);
         self.lists.set_activity(list, ListActivity::Planned, Some(at));

@@ -79,12 +79,17 @@ impl CompletedSteps {
     /// Counts the finished steps of a job of this age. Returns zero steps if a step ends later than
     /// that.
     pub(crate) fn from_digest(digest: &JobDigest, age: Duration) -> Self {
-        match plausible_step_ends(digest, age) {
-            [] => Self::default(),
-            [.., last] => Self {
-                count: digest.step_ends().len().try_into().unwrap_or(u32::MAX),
-                last_end: age.min(*last),
-            },
+        let ends = digest.step_ends();
+        let count = ends.len().try_into().unwrap_or(u32::MAX);
+        Self::new(count, ends.last().copied().unwrap_or_default(), age)
+    }
+
+    /// Creates the steps of a job of this age, the last of which ended at the age `last_end`. Returns
+    /// zero steps if that is later.
+    pub(crate) fn new(count: u32, last_end: Duration, age: Duration) -> Self {
+        match is_plausible(last_end, age) {
+            true => Self { count, last_end: age.min(last_end) },
+            false => Self::default(),
         }
     }
 
@@ -107,9 +112,12 @@ pub(crate) fn step_ends(digest: &JobDigest, age: Duration) -> Vec<Duration> {
 
 fn plausible_step_ends(digest: &JobDigest, age: Duration) -> &[Duration] {
     let ends = digest.step_ends();
+    if ends.last().is_none_or(|last| is_plausible(*last, age)) { ends } else { &[] }
+}
+
+fn is_plausible(step_end: Duration, age: Duration) -> bool {
     // The age is computed from a reply's `Date`, which has a resolution of one second.
-    let is_plausible = ends.last().is_none_or(|last| *last <= age + Duration::from_secs(1));
-    if is_plausible { ends } else { &[] }
+    step_end <= age + Duration::from_secs(1)
 }
 
 #[cfg(test)]

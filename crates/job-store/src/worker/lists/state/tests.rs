@@ -1,54 +1,64 @@
-//! Tests when a list is read, and how far it replaces readings.
+//! Tests when a list is read, and when it replaces readings.
+
+use job_poller::{
+    durable::RowState,
+    schedule::{Adaptive, BudgetShare},
+};
+use serde_json::json;
 
 use super::*;
+
+/// Returns the last reading of a job that has ended no step, at this age in seconds.
+fn reading(age: u64) -> LastReading {
+    let seconds = |seconds: u64| json!({"secs": seconds, "nanos": 0});
+    let forecast = json!({
+        "job_type": "CreateNode", "age": seconds(age), "elapsed": seconds(age), "readings": 5,
+        "random": 0, "nearly_done": false, "steps": [0, seconds(0)],
+    });
+    let forecast = Some(serde_json::from_value(forecast).unwrap());
+    LastReading { state: RowState::default(), at: Timestamp::UNIX_EPOCH, forecast }
+}
+
+/// Plans the next reading of a list of `waits` jobs that has shown `shown` changes.
+fn plan(waits: usize, shown: u32, price: f64, pause: u64) -> (Option<f64>, ListState) {
+    let schedule = Adaptive::new();
+    let share = BudgetShare::new(Duration::from_secs_f64(price), Duration::from_secs(60));
+    let planner = Planner { schedule: &schedule, share, now: Timestamp::UNIX_EPOCH };
+    let (mut state, mut jobs, reading) = (ListState::default(), Jobs::default(), reading(120));
+    (0..waits).for_each(|_| jobs.add(&planner, Some(&reading)));
+    (0..shown).for_each(|_| state.evidence.record_fresh());
+    let interval = state.plan(&jobs, &planner, Duration::from_secs(pause));
+    (interval.map(|interval| (interval.as_secs_f64() * 10.0).round() / 10.0), state)
+}
 
 #[test]
 fn a_list_is_read_as_often_as_it_saves_requests() {
     // The number of jobs, the number of changes that the list has shown, the price of a request, and
-    // the plan: the seconds until the next list, and the trust.
+    // the plan: the seconds until the next list, and whether it replaces readings.
     let rows = [
-        (9, 0, 0.25, None),
-        (10, 0, 0.25, Some((11.0, 0))),
-        (50, 0, 0.25, Some((2.2, 0))),
+        (9, 0, 0.25, None, false),
+        (10, 0, 0.25, Some(11.0), false),
+        (50, 0, 0.25, Some(2.2), false),
         // The budget is used up.
-        (50, 0, 25.0, Some((21.9, 0))),
-        (50, 1, 0.25, Some((2.2, 0))),
-        (50, 100, 0.25, Some((2.0, 3))),
-        (500, 100, 0.25, Some((2.0, 3))),
-        (50, 100_000, 25.0, Some((15.5, 5))),
-        (5, 100, 0.25, Some((4.9, 3))),
-        (4, 100, 0.25, None),
+        (50, 0, 25.0, Some(21.8), false),
+        (5, 1, 0.25, None, false),
+        (10, 1, 0.25, Some(4.9), true),
+        (50, 100, 0.25, Some(2.0), true),
+        (50, 100, 25.0, Some(15.5), true),
+        (2, 100, 0.25, Some(7.8), true),
+        (1, 100, 0.25, None, false),
     ];
-    for (waits, shown, request_price, expected) in rows {
-        let (mut state, mut jobs) = (ListState::default(), Jobs::default());
-        (0..waits).for_each(|_| jobs.add(None, true));
-        (0..shown).for_each(|_| state.evidence.record_fresh());
-        let plan = state.plan(&jobs, request_price, Duration::ZERO);
-        let interval = plan.interval.map(|interval| (interval.as_secs_f64() * 10.0).round() / 10.0);
-        let actual = interval.map(|interval| (interval, plan.trust));
-        assert_eq!(actual, expected, "{waits} waits, {shown} changes, price {request_price}");
-        assert_eq!(state.urgency.is_some(), shown > 0 && waits > 4, "{waits} waits");
+    for (waits, shown, price, expected, covers) in rows {
+        let (interval, state) = plan(waits, shown, price, 0);
+        let name = format!("{waits} waits, {shown} changes, price {price}");
+        assert_eq!((interval, state.missed().is_some()), (expected, covers), "{name}");
     }
 }
 
 #[test]
 fn a_large_list_is_read_rarely_and_replaces_no_readings_then() {
-    for (pause, trust) in [(30, 3), (60, 3), (61, 0), (7200, 0)] {
-        let (mut state, mut jobs) = (ListState::default(), Jobs::default());
-        (0..50).for_each(|_| jobs.add(Some(43_000), true));
-        (0..100).for_each(|_| state.evidence.record_fresh());
-        let pause = Duration::from_secs(pause);
-        let plan = state.plan(&jobs, 0.25, pause);
-        assert_eq!(plan, ListPlan { interval: Some(pause), trust });
+    for (pause, covers) in [(30, true), (60, true), (61, false), (7200, false)] {
+        let (interval, state) = plan(50, 100, 0.25, pause);
+        assert_eq!((interval, state.urgency.is_some()), (Some(pause as f64), covers), "{pause}");
     }
-}
-
-#[test]
-fn trust_grows_with_the_number_of_changes_shown() {
-    let trusts = [0, 1, 3, 4, 15, 16, 63, 255, 1023, 1_000_000].map(|shown| {
-        let mut evidence = ListEvidence::new();
-        (0..shown).for_each(|_| evidence.record_fresh());
-        trust(evidence.miss_probability())
-    });
-    assert_eq!(trusts, [0, 0, 1, 1, 2, 2, 3, 4, 5, 5]);
 }
