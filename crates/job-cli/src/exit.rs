@@ -89,19 +89,6 @@ impl Exit {
         SEVERITY.into_iter().find(|exit| *exit as u8 == number)
     }
 
-    /// Returns the exit code of a wait that stopped for this reason. `was_read` is whether the job, or
-    /// one of the clusters and nodes, was read.
-    pub(crate) const fn from_wait_error_kind(kind: WaitErrorKind, was_read: bool) -> Self {
-        match kind {
-            // A stalled job was also waited for long enough.
-            WaitErrorKind::DeadlineExceeded | WaitErrorKind::NotReady if was_read => Self::Deadline,
-            WaitErrorKind::Stalled => Self::Deadline,
-            WaitErrorKind::Unauthorized => Self::Credentials,
-            WaitErrorKind::NotFound | WaitErrorKind::Vanished => Self::NotFound,
-            _ => Self::Unreadable,
-        }
-    }
-
     /// Returns the exit code if an internal error happened as well, which only replaces success.
     pub(crate) const fn at_least_internal(self) -> Self {
         match self {
@@ -126,20 +113,49 @@ impl Exit {
 
 impl From<&WaitError> for Exit {
     fn from(error: &WaitError) -> Self {
-        let forbidden = error.last_error().and_then(AttemptError::status) == Some(403);
-        match error.kind() {
+        let last = error.last_error();
+        Self::from(StopCause {
+            kind: error.kind(),
+            was_read: was_read(error),
+            class: last.map(|last| last.class),
+            status: last.and_then(AttemptError::status),
+        })
+    }
+}
+
+/// Why a wait stopped before the job ended.
+#[derive(Clone, Copy)]
+pub(crate) struct StopCause {
+    pub(crate) kind: WaitErrorKind,
+    /// Whether the job, or one of the clusters and nodes, was read.
+    pub(crate) was_read: bool,
+    /// The class and the HTTP status of the error of the last attempt.
+    pub(crate) class: Option<ErrorClass>,
+    pub(crate) status: Option<u16>,
+}
+
+impl From<StopCause> for Exit {
+    fn from(cause: StopCause) -> Self {
+        let forbidden = cause.status == Some(403);
+        match cause.kind {
             // Why nothing was read is of more use than that the time is over. With a short timeout,
             // an error may also not have lasted long enough to end the wait by itself.
-            WaitErrorKind::DeadlineExceeded | WaitErrorKind::NotReady if !was_read(error) => {
-                match error.last_error().map(|error| error.class) {
+            WaitErrorKind::DeadlineExceeded | WaitErrorKind::NotReady if !cause.was_read => {
+                match cause.class {
                     Some(ErrorClass::Unauthorized) => Self::Credentials,
                     Some(ErrorClass::NotFound) => Self::NotFound,
                     _ if forbidden => Self::Credentials,
                     _ => Self::Unreadable,
                 }
             }
+            // A stalled job was also waited for long enough.
+            WaitErrorKind::DeadlineExceeded | WaitErrorKind::NotReady | WaitErrorKind::Stalled => {
+                Self::Deadline
+            }
             WaitErrorKind::Permanent if forbidden => Self::Credentials,
-            kind => Self::from_wait_error_kind(kind, was_read(error)),
+            WaitErrorKind::Unauthorized => Self::Credentials,
+            WaitErrorKind::NotFound | WaitErrorKind::Vanished => Self::NotFound,
+            _ => Self::Unreadable,
         }
     }
 }

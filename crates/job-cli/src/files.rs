@@ -3,14 +3,12 @@
 mod key_records;
 mod lock;
 mod quota_file;
-mod secret;
 mod target;
 
 pub(crate) use self::{
     key_records::KeyRecordFiles,
     lock::{FileLock, LockError},
     quota_file::QuotaFile,
-    secret::read_secret,
     target::{NewFileMode, OwnerRule, TargetFile},
 };
 

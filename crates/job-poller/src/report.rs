@@ -6,7 +6,7 @@ use std::time::Duration;
 use job_model::{Deviation, Failure, FailureSummary, Inconsistency, Job, Phase};
 use serde::Serialize;
 
-use crate::machine::{FinishedJob, ObjectStatus, Outcome, WaitError, seconds};
+use crate::machine::{AttemptError, FinishedJob, ObjectStatus, Outcome, WaitError, seconds};
 
 /// The result of a wait, to be serialized as JSON.
 ///
@@ -40,6 +40,9 @@ pub struct Report<'a> {
     /// The outcome in one word: `succeeded`, `failed`, `ready`, `broken`, `gone`, or the reason why the
     /// wait stopped before that ([`WaitErrorKind::as_str`](crate::WaitErrorKind::as_str)).
     pub outcome: &'static str,
+    /// Whether the wait ended as it was asked to ([`FinishedJob::is_success`]): the job succeeded, or its
+    /// clusters and nodes are ready or gone. With the outcome `gone`, it is false if they should be ready.
+    pub is_success: bool,
     /// The job's type.
     pub r#type: Option<&'a str>,
     /// The name of the job's resource, if it has one.
@@ -61,6 +64,16 @@ pub struct Report<'a> {
     pub failures: Option<FailureSummary>,
     /// The error and its causes without the job's id, if the wait stopped before the job ended.
     pub error: Option<String>,
+    /// The class of the error of the last attempt ([`ErrorClass::as_str`]), if the wait stopped before
+    /// the job ended. Serialized only if there is one.
+    ///
+    /// [`ErrorClass::as_str`]: job_transport::ErrorClass::as_str
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_class: Option<&'static str>,
+    /// The HTTP status of the last attempt, if the wait stopped before the job ended. Serialized only if
+    /// there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_status: Option<u16>,
     /// Number of attempts. Lookups of sub-jobs are not included.
     pub attempts: u32,
     /// Time from the creation of the job to its end. Serialized as seconds, with three decimals, or
@@ -99,6 +112,7 @@ impl<'a> Report<'a> {
         let document = result.as_ref().map_or(last, job);
         let report = Self {
             outcome: "",
+            is_success: false,
             r#type: document.and_then(Job::job_type),
             name: document.and_then(Job::resource_name),
             phase: document.and_then(Job::phase),
@@ -107,6 +121,8 @@ impl<'a> Report<'a> {
             failure: None,
             failures: None,
             error: None,
+            error_class: None,
+            error_status: None,
             attempts: 0,
             duration: document.filter(|job| has_ended(job)).and_then(Job::duration),
             elapsed: Duration::ZERO,
@@ -119,6 +135,7 @@ impl<'a> Report<'a> {
         match result {
             Ok(finished) => Self {
                 outcome: finished.outcome.as_str(),
+                is_success: finished.is_success(),
                 failure: match &finished.outcome {
                     Outcome::Failed(failure) => Some(&**failure),
                     Outcome::Succeeded | Outcome::Ready | Outcome::Broken | Outcome::Gone => None,
@@ -137,6 +154,8 @@ impl<'a> Report<'a> {
             Err(error) => Self {
                 outcome: error.kind().as_str(),
                 error: Some(error.message()),
+                error_class: error.last_error().map(|last| last.class.as_str()),
+                error_status: error.last_error().and_then(AttemptError::status),
                 objects: error.objects().collect(),
                 attempts: error.attempts(),
                 deviations: error.deviations(),
@@ -194,25 +213,27 @@ mod tests {
         let active = || vec![node("n1", Some("Active"))];
         let broken = vec![node("n1", Some("Active")), node("n2", Some("Abnormal"))];
         let rows = [
-            ("ready", Until::Ready, false, active(), "succeeded", "n1 Active ready"),
-            ("ready", Until::Ready, true, active(), "gone", "n1 Active ready"),
+            ("ready", true, Until::Ready, false, active(), "succeeded", "n1 Active ready"),
+            ("ready", true, Until::Ready, true, active(), "gone", "n1 Active ready"),
             (
                 "broken",
+                false,
                 Until::Ready,
                 false,
                 broken,
                 "succeeded",
                 "n1 Active ready, n2 Abnormal broken",
             ),
-            ("gone", Until::Ready, false, vec![node("n1", None)], "succeeded", "n1 - gone"),
-            ("gone", Until::Gone, true, vec![node("n1", None)], "gone", "n1 - gone"),
+            ("gone", false, Until::Ready, false, vec![node("n1", None)], "succeeded", "n1 - gone"),
+            ("gone", true, Until::Gone, true, vec![node("n1", None)], "gone", "n1 - gone"),
         ];
-        for (outcome, until, is_job_gone, objects, job_outcome, expected) in rows {
+        for (outcome, is_success, until, is_job_gone, objects, job_outcome, expected) in rows {
             let report = report(outcome, until, is_job_gone, objects);
             assert_eq!(
                 (&report["outcome"], &report["job_outcome"]),
                 (&outcome.into(), &job_outcome.into())
             );
+            assert_eq!(report["is_success"], is_success, "{outcome}");
             assert_eq!(describe(&report), expected);
             assert_eq!((&report["failure"], &report["error"]), (&Value::Null, &Value::Null));
         }
@@ -239,7 +260,10 @@ mod tests {
         let checkpoint = Checkpoint::new(machine, Duration::from_secs(60));
         let error = Err(WaitError::new(WaitErrorKind::NotReady, checkpoint));
         let report = serde_json::to_value(Report::new(&error, None)).unwrap();
-        assert_eq!(report["outcome"], "not_ready");
+        assert_eq!(
+            (&report["outcome"], &report["is_success"]),
+            (&"not_ready".into(), &false.into())
+        );
         assert_eq!(report["objects"][0]["cluster"], "c");
         assert_eq!(report["objects"][0]["state"], Value::Null);
         let error = report["error"].as_str().unwrap();

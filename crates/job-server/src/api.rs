@@ -40,13 +40,12 @@ const MAX_BODY: usize = 64 << 10;
 /// How long a request may take until the head of its reply.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What the handlers of requests share.
-#[derive(Clone, Debug)]
-pub(crate) struct Api(Arc<Shared>);
+/// The state that each handler of requests receives.
+pub(crate) type Api = Arc<ApiState>;
 
-/// The parts of [`Api`].
+/// What the handlers of requests share.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct ApiState {
     pub(crate) database: Arc<Database>,
     pub(crate) projects: Projects,
     pub(crate) tokens: Arc<Tokens>,
@@ -60,15 +59,7 @@ pub(crate) struct Shared {
     pub(crate) stop: CancellationToken,
 }
 
-impl std::ops::Deref for Api {
-    type Target = Shared;
-
-    fn deref(&self) -> &Shared {
-        &self.0
-    }
-}
-
-impl Shared {
+impl ApiState {
     fn store(&self) -> &Store {
         &self.database.store
     }
@@ -98,11 +89,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
 }
 
 /// Returns the router with all checks.
-pub(crate) fn router(shared: Shared) -> Router {
-    router_with(Api(Arc::new(shared)))
-}
-
-fn router_with(api: Api) -> Router {
+pub(crate) fn router(api: Api) -> Router {
     let routes = routes().into_iter();
     let router: Router<Api> =
         routes.fold(Router::new(), |router, (path, route)| router.route(path, route));
@@ -157,8 +144,8 @@ async fn check_host(State(api): State<Api>, request: Request, next: Next) -> Res
     Problem::new(problem::UNKNOWN_HOST, detail).into_response()
 }
 
-/// Returns whether all hosts that a request names are allowed, and there is one. A request can have one
-/// in its URL and one in a header.
+/// Returns whether a request names at least one host, and all its hosts are allowed. A request can have
+/// a host in its URL and another one in a header.
 fn is_host_allowed(allowed: &AllowedHosts, request: &Request) -> bool {
     let header = request.headers().get(header::HOST).map(HeaderValue::to_str);
     let authority = request.uri().authority().map(|authority| Ok(authority.as_str()));

@@ -75,7 +75,7 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "COUNT", default_value_t = 25, conflicts_with = "config",
         value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) sim_jobs: u32,
-    /// Address to listen on; one beyond this machine needs TLS
+    /// Address to listen on; an address that other machines can reach needs TLS
     #[arg(long, value_name = "ADDRESS:PORT", default_value_t = SocketAddr::from(([127, 0, 0, 1], DEFAULT_PORT)))]
     pub(crate) listen: SocketAddr,
     /// Certificate chain of the server (PEM); it is read again when it changes
@@ -123,7 +123,7 @@ impl StateArguments {
     ///
     /// # Errors
     ///
-    /// Returns an error if the user has none.
+    /// Returns an error if the user has no state folder.
     pub(crate) fn folder(&self) -> anyhow::Result<PathBuf> {
         if let Some(folder) = &self.state_dir {
             return Ok(folder.clone());
@@ -151,13 +151,14 @@ impl ServeArguments {
     ///
     /// # Errors
     ///
-    /// Returns an error if the address is beyond this machine, and there is neither TLS nor a proxy.
+    /// Returns an error if other machines can reach the address, and the arguments set no certificate
+    /// and no trusted proxy.
     pub(crate) fn check_listen(&self) -> anyhow::Result<()> {
         ensure!(
             self.listen.ip().is_loopback()
                 || self.tls_cert.is_some()
                 || !self.trusted_proxy.is_empty(),
-            "--listen {} is beyond this machine, and tokens must not be sent in plain text; use \
+            "other machines can reach --listen {}, and must not send tokens in plain text; use \
              --tls-cert and --tls-key, or --trusted-proxy with the network of a proxy that has TLS",
             self.listen
         );

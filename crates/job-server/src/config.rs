@@ -2,7 +2,7 @@
 
 mod credentials;
 
-use std::{collections::HashSet, env, fs, path::Path, time::Duration};
+use std::{collections::HashSet, env, path::Path, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use job_model::ProjectId;
@@ -15,6 +15,7 @@ use job_transport::{
 use serde::Deserialize;
 
 use self::credentials::CredentialsConfig;
+use crate::files;
 
 /// The content of the configuration file.
 #[derive(Debug, Deserialize)]
@@ -92,11 +93,11 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// Returns an error if the file cannot be read, is not TOML, has an unknown field, or names a
+    /// Returns an error if the file cannot be read, is larger than 1 MiB, is not TOML, has an unknown field, or names a
     /// project twice.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let context = || format!("cannot use the configuration {}", path.display());
-        let text = fs::read_to_string(path).with_context(context)?;
+        let (text, _) = files::read(path).with_context(context)?;
         Self::parse(&text).with_context(context)
     }
 
@@ -193,7 +194,8 @@ fn tls(ca_file: Option<&Path>) -> anyhow::Result<TlsConfig> {
             .context("no certificate authorities found; set ca_file");
     };
     let context = || format!("cannot use the CA file {}", file.display());
-    TlsConfig::ca_pem(provider, &fs::read(file).with_context(context)?).with_context(context)
+    let (pem, _) = files::read(file).with_context(context)?;
+    TlsConfig::ca_pem(provider, pem.as_bytes()).with_context(context)
 }
 
 /// Returns the value of an environment variable that the configuration names.

@@ -1,7 +1,6 @@
 //! Opens the database: SQLite in the state folder, or PostgreSQL.
 
 use std::{
-    collections::HashSet,
     fs::{self, File},
     io,
     path::Path,
@@ -9,11 +8,9 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use job_model::ProjectId;
 use job_notify::Webhook;
 use job_store::Store;
 use sqlx::{
-    PgPool, SqlitePool,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -33,15 +30,8 @@ const SQLITE_CONNECTIONS: u32 = 4;
 #[derive(Debug)]
 pub(crate) struct Database {
     pub(crate) store: Store,
-    pool: Pool,
     /// Keeps other servers from using the same file.
     _lock: Option<File>,
-}
-
-#[derive(Clone, Debug)]
-enum Pool {
-    Sqlite(SqlitePool),
-    Postgres(PgPool),
 }
 
 impl Database {
@@ -72,7 +62,7 @@ impl Database {
                 _ => {}
             }
         }
-        // Nothing is lost that the next start needs.
+        // The next start does not need this file.
         Self::open_sqlite(file, lock, SqliteSynchronous::Off, webhook).await
     }
 
@@ -100,12 +90,10 @@ impl Database {
             .connect_with(options)
             .await
             .with_context(context)?;
-        let store = Store::sqlite(pool.clone()).await.with_context(context)?;
-        Ok(Self {
-            store: with_webhook(store, webhook),
-            pool: Pool::Sqlite(pool),
-            _lock: Some(lock),
-        })
+        let store = Store::sqlite(pool).await.with_context(context)?;
+        // The process that held the leases has ended, because this process has locked the file.
+        store.release_leases().await.with_context(context)?;
+        Ok(Self { store: with_webhook(store, webhook), _lock: Some(lock) })
     }
 
     /// Connects to PostgreSQL. Any number of servers can share it.
@@ -123,34 +111,8 @@ impl Database {
             .connect_with(options)
             .await
             .context("cannot connect to PostgreSQL")?;
-        let store = Store::postgres(pool.clone()).await.context("cannot use PostgreSQL")?;
-        Ok(Self { store: with_webhook(store, webhook), pool: Pool::Postgres(pool), _lock: None })
-    }
-
-    /// Returns the ids of the projects that are paused.
-    pub(crate) async fn paused_projects(&self) -> sqlx::Result<HashSet<ProjectId>> {
-        let sql = "SELECT project FROM cce_paused_projects";
-        let ids: Vec<String> = match &self.pool {
-            Pool::Sqlite(pool) => sqlx::query_scalar(sql).fetch_all(pool).await?,
-            Pool::Postgres(pool) => sqlx::query_scalar(sql).fetch_all(pool).await?,
-        };
-        Ok(ids.into_iter().filter_map(|id| id.try_into().ok()).collect())
-    }
-
-    /// Executes the smallest query.
-    pub(crate) async fn ping(&self) -> sqlx::Result<()> {
-        match &self.pool {
-            Pool::Sqlite(pool) => sqlx::query("SELECT 1").execute(pool).await.map(drop),
-            Pool::Postgres(pool) => sqlx::query("SELECT 1").execute(pool).await.map(drop),
-        }
-    }
-
-    /// Closes the connections. SQLite then moves all changes to the main file.
-    pub(crate) async fn close(&self) {
-        match &self.pool {
-            Pool::Sqlite(pool) => pool.close().await,
-            Pool::Postgres(pool) => pool.close().await,
-        }
+        let store = Store::postgres(pool).await.context("cannot use PostgreSQL")?;
+        Ok(Self { store: with_webhook(store, webhook), _lock: None })
     }
 }
 
@@ -177,7 +139,7 @@ fn lock(database: &Path) -> anyhow::Result<File> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => bail!(
-            "another server uses it; stop that one, use another --state-dir, or share a PostgreSQL \
+            "another server uses it; stop that server, use another --state-dir, or share a PostgreSQL \
              database"
         ),
         Err(fs::TryLockError::Error(error)) => Err(error.into()),

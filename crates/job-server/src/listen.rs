@@ -1,7 +1,7 @@
 //! Accepts connections, and serves HTTP/1.1 on them with limits on time and memory.
 //!
-//! HTTP/2 is not offered: a page needs one stream and a few requests, and HTTP/1.1 has fewer ways to
-//! make the server work.
+//! The server does not offer HTTP/2, because a page needs only one stream and a few requests, and
+//! HTTP/1.1 gives a hostile client fewer ways to use up time and memory.
 
 mod tls;
 
@@ -52,24 +52,49 @@ const ACCEPT_ERROR_DELAY: Duration = Duration::from_millis(100);
 /// How long replies may take to end after a signal.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A listening socket, with its limits.
+/// A listening socket, and how its connections are served.
 #[derive(Debug)]
 pub(crate) struct Listener {
+    socket: Socket,
+    server: Server,
+}
+
+/// A listening socket.
+#[derive(Debug)]
+struct Socket {
     socket: TcpListener,
-    tls: Option<Arc<Tls>>,
     /// If it is not empty, only these networks and this machine may connect.
     peers: Vec<IpNet>,
-    connections: Arc<Semaphore>,
+}
+
+/// Serves connections with TLS and limits.
+#[derive(Debug)]
+struct Server {
+    tls: Option<Arc<Tls>>,
+    /// The connections that may still be opened.
+    permits: Arc<Semaphore>,
     /// How long a client may read nothing while a reply waits for it.
     write_timeout: Duration,
 }
+
+/// A source of connections: a socket, or a queue in tests.
+trait Accept {
+    type Stream: Stream + 'static;
+
+    /// Returns the next connection.
+    async fn accept(&mut self) -> Self::Stream;
+}
+
+/// A connection, encrypted or not.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 impl Listener {
     /// Listens on an address.
     ///
     /// # Errors
     ///
-    /// Returns an error if the address is in use or is not one of this machine.
+    /// Returns an error if the address is in use or does not belong to this machine.
     pub(crate) fn bind(
         address: SocketAddr,
         tls: Option<Arc<Tls>>,
@@ -83,9 +108,8 @@ impl Listener {
         socket.set_reuseaddr(true)?;
         socket.set_send_buffer_size(SEND_BUFFER)?;
         socket.bind(address)?;
-        let socket = socket.listen(BACKLOG)?;
-        let connections = Arc::new(Semaphore::new(max_connections));
-        Ok(Self { socket, tls, peers, connections, write_timeout })
+        let socket = Socket { socket: socket.listen(BACKLOG)?, peers };
+        Ok(Self { socket, server: Server::new(tls, max_connections, write_timeout) })
     }
 
     /// Returns the address with the port that the system has chosen, if it was 0.
@@ -94,11 +118,21 @@ impl Listener {
     ///
     /// Returns an error of the system.
     pub(crate) fn address(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+        self.socket.socket.local_addr()
     }
 
     /// Serves until `stop` is canceled, and then until the replies have ended, at most ten seconds.
     pub(crate) async fn serve(self, router: Router, stop: CancellationToken) {
+        self.server.serve(self.socket, router, stop).await;
+    }
+}
+
+impl Server {
+    fn new(tls: Option<Arc<Tls>>, max_connections: usize, write_timeout: Duration) -> Self {
+        Self { tls, permits: Arc::new(Semaphore::new(max_connections)), write_timeout }
+    }
+
+    async fn serve(self, mut source: impl Accept, router: Router, stop: CancellationToken) {
         let graceful = GracefulShutdown::new();
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
@@ -108,7 +142,14 @@ impl Listener {
             .half_close(false);
         let service = TowerToHyperService::new(router);
         loop {
-            let Some((stream, permit)) = self.accept(&stop).await else { break };
+            let next = async {
+                // If too many connections are open, the others wait in the kernel.
+                let Ok(permit) = self.permits.clone().acquire_owned().await else {
+                    pending().await
+                };
+                (source.accept().await, permit)
+            };
+            let Some((stream, permit)) = stop.run_until_cancelled(next).await else { break };
             let open = (permit, OpenGuard::connection());
             let (tls, http, write_timeout) = (self.tls.clone(), http.clone(), self.write_timeout);
             let (service, watcher) = (service.clone(), graceful.watcher());
@@ -124,44 +165,37 @@ impl Listener {
             });
         }
         // No new connections while the last replies are sent.
-        drop(self.socket);
+        drop(source);
         if timeout(SHUTDOWN_TIMEOUT, graceful.shutdown()).await.is_err() {
             tracing::warn!("some replies had not ended in time");
         }
     }
+}
 
-    /// Returns the next connection, or `None` after the stop.
-    async fn accept(
-        &self,
-        stop: &CancellationToken,
-    ) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-        stop.run_until_cancelled(async {
-            loop {
-                // If too many connections are open, the others wait in the kernel.
-                let Ok(permit) = self.connections.clone().acquire_owned().await else {
-                    pending().await
-                };
-                match self.socket.accept().await {
-                    Ok((_, peer)) if !may_connect(&self.peers, peer) => {
-                        tracing::warn!(%peer, "refused a connection that is not from a trusted proxy");
-                    }
-                    Ok((stream, _)) => {
-                        // Events are small and should arrive at once.
-                        let _ = stream.set_nodelay(true);
-                        return (stream, permit);
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "cannot accept a connection");
-                        TokioClock::new().sleep(ACCEPT_ERROR_DELAY).await;
-                    }
+impl Accept for Socket {
+    type Stream = TcpStream;
+
+    async fn accept(&mut self) -> TcpStream {
+        loop {
+            match self.socket.accept().await {
+                Ok((_, peer)) if !may_connect(&self.peers, peer) => {
+                    tracing::warn!(%peer, "refused a connection that is not from a trusted proxy");
+                }
+                Ok((stream, _)) => {
+                    // Events are small and should arrive at once.
+                    let _ = stream.set_nodelay(true);
+                    return stream;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    TokioClock::new().sleep(ACCEPT_ERROR_DELAY).await;
                 }
             }
-        })
-        .await
+        }
     }
 }
 
-/// Returns whether a client may connect. If there are no networks, each client may.
+/// Returns whether a client may connect. If the list is empty, every client may.
 fn may_connect(networks: &[IpNet], peer: SocketAddr) -> bool {
     // A socket for both versions shows an IPv4 address as an IPv6 address.
     let address = peer.ip().to_canonical();
@@ -170,12 +204,8 @@ fn may_connect(networks: &[IpNet], peer: SocketAddr) -> bool {
         || networks.iter().any(|network| network.contains(&address))
 }
 
-/// A connection, encrypted or not.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
-/// Performs the TLS handshake, if there is TLS. Returns `None` if it fails.
-async fn secure(stream: TcpStream, tls: Option<&Tls>) -> Option<Pin<Box<dyn Stream>>> {
+/// Performs the TLS handshake if the server has a certificate. Returns `None` if the handshake fails.
+async fn secure(stream: impl Stream + 'static, tls: Option<&Tls>) -> Option<Pin<Box<dyn Stream>>> {
     let Some(tls) = tls else { return Some(Box::pin(stream)) };
     match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
         Ok(Ok(stream)) => Some(Box::pin(stream)),
@@ -191,26 +221,4 @@ async fn secure(stream: TcpStream, tls: Option<&Tls>) -> Option<Pin<Box<dyn Stre
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_trusted_proxies_and_this_machine_may_connect() {
-        let networks = ["10.0.0.0/8", "2001:db8::/32"].map(|network| network.parse().unwrap());
-        let rows = [
-            ("10.1.2.3", true),
-            ("[::ffff:10.1.2.3]", true),
-            ("127.0.0.1", true),
-            ("[::1]", true),
-            ("[2001:db8::1]", true),
-            ("11.0.0.1", false),
-            ("192.0.2.1", false),
-            ("[2001:db9::1]", false),
-        ];
-        for (peer, is_allowed) in rows {
-            let peer = format!("{peer}:1234").parse().unwrap();
-            assert_eq!(may_connect(&networks, peer), is_allowed, "{peer}");
-            assert!(may_connect(&[], peer));
-        }
-    }
-}
+mod tests;

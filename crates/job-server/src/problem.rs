@@ -31,7 +31,7 @@ pub(crate) const UNAUTHORIZED: Kind =
 pub(crate) const UNKNOWN_HOST: Kind =
     Kind("unknown-host", "The host is not allowed", StatusCode::MISDIRECTED_REQUEST);
 pub(crate) const NOT_FOUND: Kind =
-    Kind("not-found", "There is no such resource", StatusCode::NOT_FOUND);
+    Kind("not-found", "The resource does not exist", StatusCode::NOT_FOUND);
 pub(crate) const UNKNOWN_PROJECT: Kind =
     Kind("unknown-project", "The project is not configured", StatusCode::NOT_FOUND);
 pub(crate) const METHOD_NOT_ALLOWED: Kind = Kind(

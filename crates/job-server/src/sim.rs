@@ -79,7 +79,7 @@ impl SimulatedCloud {
     /// Returns an error if the system has no certificate authorities.
     pub(crate) fn webhook() -> anyhow::Result<Webhook> {
         let tls = TlsConfig::platform(TlsProvider::aws_lc_rs()).context("no system CAs found")?;
-        // Nobody verifies the signatures.
+        // No receiver verifies the signatures.
         let mut key = [0; 32];
         getrandom::fill(&mut key)?;
         let key = WebhookKey::new(&STANDARD.encode(key))?;

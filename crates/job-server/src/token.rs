@@ -53,8 +53,8 @@ impl Tokens {
     ///
     /// # Errors
     ///
-    /// Returns an error if the file cannot be created or read, if other users can read or change it, or
-    /// if it contains no valid token.
+    /// Returns an error if the file cannot be created or read, if every user can read it, if another
+    /// user can change it, or if it contains no valid token.
     pub(crate) fn open(path: PathBuf, is_created: bool) -> anyhow::Result<Self> {
         if is_created {
             create(&path).with_context(|| format!("cannot create {}", path.display()))?;
@@ -90,7 +90,7 @@ impl Tokens {
     /// Reads the file again if it has changed. Blocks the thread.
     ///
     /// A file that is missing or has no valid token changes nothing, because it may be in the middle of
-    /// a replacement. If other users can read the file, no token is valid until that is corrected.
+    /// a replacement. If every user can read the file, no token is valid until that is corrected.
     pub(crate) fn refresh(&self) {
         let stamp = Stamp::read(&self.path).ok();
         if self.current.read().unwrap_or_else(PoisonError::into_inner).stamp == stamp {
@@ -135,14 +135,16 @@ fn create(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Reads the tokens of a file: one per line. Empty lines and lines that start with `#` are skipped.
+/// Returns the tokens in the text of a file: one per line. Empty lines and lines that start with `#` are
+/// skipped.
+pub(crate) fn parse(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+/// Reads the tokens of a file.
 fn read(path: &Path) -> io::Result<(Vec<TokenDigest>, Stamp)> {
     let (text, stamp) = files::read_secret(path)?;
-    let lines = text.lines().map(str::trim);
-    let tokens: Vec<_> = lines
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .take(MAX_TOKENS + 1)
-        .collect();
+    let tokens: Vec<_> = parse(&text).take(MAX_TOKENS + 1).collect();
     let error = if tokens.is_empty() {
         Some("it contains no token".to_owned())
     } else if tokens.len() > MAX_TOKENS {

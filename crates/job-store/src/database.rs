@@ -167,6 +167,37 @@ impl Database {
         Ok(())
     }
 
+    /// Returns whether other processes may use the database.
+    pub(crate) const fn is_shared(&self) -> bool {
+        match &self.pool {
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(_) => true,
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(_) => false,
+        }
+    }
+
+    /// Executes the smallest query.
+    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
+        match &self.pool {
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(pool) => sqlx::query("SELECT 1").execute(pool).await.map(drop)?,
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(pool) => sqlx::query("SELECT 1").execute(pool).await.map(drop)?,
+        }
+        Ok(())
+    }
+
+    /// Closes the pool.
+    pub(crate) async fn close(&self) {
+        match &self.pool {
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(pool) => pool.close().await,
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(pool) => pool.close().await,
+        }
+    }
+
     /// Begins a transaction that only reads.
     pub(crate) async fn begin_read(&self) -> Result<Transaction, StoreError> {
         let inner = match &self.pool {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use job_model::ProjectId;
 use job_poller::{
     WaitPolicy,
     durable::{Forecast, RowState, StoredResult, StoredWait, WaitKey},
@@ -107,21 +108,27 @@ impl Extension {
 macro_rules! columns {
     () => {
         "key, number, tick, wait, snapshot, extension, receivers, due, lease, hinted, paused, \
-         reading, outcome, has_job_ended, result, expected_end, created_at, finished_at, \
-         (SELECT missed FROM cce_lists WHERE cce_lists.project = cce_waits.project \
-         AND covered = 1) AS missed"
+         reading, outcome, has_job_ended, is_success, result, expected_end, created_at, \
+         finished_at, (SELECT missed FROM cce_lists \
+         WHERE cce_lists.project = cce_waits.project AND covered = 1) AS missed"
     };
 }
 pub(crate) use columns;
+
+/// Reads the result of a finished wait, with this body.
+pub(crate) fn read_result(row: &Row, body: String) -> Result<StoredResult, StoreError> {
+    let (outcome, has_job_ended) = (row.text("outcome")?, row.int("has_job_ended")? != 0);
+    let is_success = row.opt_int("is_success")?.map(|int| int != 0);
+    Ok(StoredResult::from_parts(outcome, has_job_ended, is_success, body))
+}
 
 impl WaitRow {
     pub(crate) fn from_row(row: &Row) -> Result<Self, StoreError> {
         let key = read_key(row)?;
         let created_at = row.time("created_at")?.unwrap_or_default();
         let state = match row.opt_text("outcome")? {
-            Some(outcome) => {
-                let (body, has_job_ended) = (row.text("result")?, row.int("has_job_ended")? != 0);
-                let result = StoredResult::from_parts(outcome, has_job_ended, body);
+            Some(_) => {
+                let result = read_result(row, row.text("result")?)?;
                 WaitState::Finished(result, row.time("finished_at")?.unwrap_or(created_at))
             }
             None => {
@@ -229,9 +236,9 @@ impl WaitRow {
                 let sql = "UPDATE cce_waits SET tick = $2, wait = NULL, snapshot = NULL, \
                            extension = NULL, receivers = $3, due = NULL, earliest = NULL, \
                            lease = NULL, hinted = 0, outcome = $4, has_job_ended = $5, result = $6, \
-                           finished_at = $7, expected_end = NULL, changed_at = $8, reading = $9 \
-                           WHERE key = $1";
-                let values: [Value<'_>; 9] = [
+                           finished_at = $7, expected_end = NULL, changed_at = $8, \
+                           is_success = $9, reading = $10 WHERE key = $1";
+                let values: [Value<'_>; 10] = [
                     (&key).into(),
                     self.tick.into(),
                     (&receivers).into(),
@@ -240,6 +247,7 @@ impl WaitRow {
                     (&result.body).into(),
                     (*finished_at).into(),
                     now.into(),
+                    result.is_success().into(),
                     reading.as_deref().into(),
                 ];
                 transaction.execute(sql, &values).await?;
@@ -293,6 +301,11 @@ pub(crate) async fn hint(
 /// Reads the key of a wait from a row of any table.
 pub(crate) fn read_key(row: &Row) -> Result<WaitKey, StoreError> {
     row.text("key")?.parse().map_err(|error| StoreError::unreadable("key", error))
+}
+
+/// Reads the id of a project from a row of any table.
+pub(crate) fn read_project(row: &Row) -> Result<ProjectId, StoreError> {
+    row.text("project")?.parse().map_err(|error| StoreError::unreadable("project", error))
 }
 
 pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {

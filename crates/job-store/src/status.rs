@@ -82,6 +82,9 @@ pub struct ActiveStatus {
 pub struct ResultStatus {
     /// The outcome in one word: see [`Report::outcome`](job_poller::Report::outcome).
     pub outcome: String,
+    /// Whether the wait ended as it was asked to: see
+    /// [`Report::is_success`](job_poller::Report::is_success).
+    pub is_success: bool,
     /// A [`Report`](job_poller::Report) with the project and the job, as JSON. It is the body of a
     /// notification.
     pub report: Box<RawValue>,
@@ -160,8 +163,13 @@ impl WaitStatus {
                 };
                 let report = RawValue::from_string(result.body.clone());
                 let report = report.unwrap_or_else(|_| RawValue::NULL.to_owned());
-                let (outcome, finished_at) = (result.outcome.clone(), *finished_at);
-                (state, None, Some(ResultStatus { outcome, report, finished_at }))
+                let result = ResultStatus {
+                    outcome: result.outcome.clone(),
+                    is_success: result.is_success(),
+                    report,
+                    finished_at: *finished_at,
+                };
+                (state, None, Some(result))
             }
         };
         let (key, number, created_at) = (row.key.clone(), row.number, row.created_at);

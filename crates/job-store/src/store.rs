@@ -5,6 +5,7 @@ mod list;
 mod summary;
 
 use std::{
+    collections::HashSet,
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
     sync::Arc,
     time::Duration,
@@ -31,7 +32,7 @@ use crate::{
     error::StoreError,
     outbox,
     receiver::Receiver,
-    row::{Extension, WaitRow, WaitState, columns, hint},
+    row::{Extension, WaitRow, WaitState, columns, hint, read_project},
     status::WaitStatus,
     watch::Watch,
 };
@@ -242,6 +243,59 @@ impl Store {
         Ok(())
     }
 
+    /// Returns the projects that are paused, also those without waits.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the database fails.
+    pub async fn paused_projects(&self) -> Result<HashSet<ProjectId>, StoreError> {
+        let mut transaction = self.database.begin_read().await?;
+        let rows = transaction.rows("SELECT project FROM cce_paused_projects", &[]).await?;
+        rows.iter().map(read_project).collect()
+    }
+
+    /// Releases the leases of a process that was killed, so that its attempts and its deliveries are
+    /// repeated at once, and not after a minute or two.
+    ///
+    /// Call it before the first worker starts, and only if no other process uses the database, for
+    /// example because this process has locked a file. If a worker holds a lease, its request is sent
+    /// twice. With PostgreSQL, the call has no effect, because other processes may hold the leases.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the database fails.
+    pub async fn release_leases(&self) -> Result<(), StoreError> {
+        if self.database.is_shared() {
+            return Ok(());
+        }
+        let mut transaction = self.database.begin().await?;
+        for statement in [
+            "UPDATE cce_waits SET lease = NULL WHERE lease IS NOT NULL",
+            "UPDATE cce_lists SET lease = NULL WHERE lease IS NOT NULL",
+            "UPDATE cce_outbox SET lease = NULL WHERE lease IS NOT NULL",
+        ] {
+            transaction.execute(statement, &[]).await?;
+        }
+        transaction.commit().await
+    }
+
+    /// Checks that the database answers, with the smallest query.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the database does not answer. The pool of connections sets the timeout.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.database.ping().await
+    }
+
+    /// Closes the pool of connections, after the calls in progress have returned. All later calls
+    /// fail.
+    ///
+    /// SQLite then moves all changes to the main file of the database. Let the workers end first.
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
+
     /// Returns the notifier, if this process can deliver to the address.
     pub(crate) fn notifier_for(&self, address: &str) -> Result<&dyn Notifier, NotifierError> {
         let missing = || NotifierError::permanent("webhooks are not configured for this store");
@@ -356,6 +410,9 @@ async fn change(
     Ok(row)
 }
 
+/// The maximum number of rows that one transaction deletes.
+const MAX_DELETED: i64 = 1000;
+
 impl Store {
     /// Deletes waits that finished longer ago than `retention`, with their notifications, and lists
     /// of projects without waits. Each transaction is short, so that no claim has to wait for it.
@@ -363,21 +420,22 @@ impl Store {
         const STATEMENTS: [&str; 3] = [
             "DELETE FROM cce_waits WHERE key IN (SELECT key FROM cce_waits WHERE finished_at < $1 \
              AND NOT EXISTS (SELECT 1 FROM cce_outbox WHERE cce_outbox.key = cce_waits.key \
-             AND cce_outbox.state = 'pending') LIMIT 1000)",
+             AND cce_outbox.state = 'pending') LIMIT $2)",
             "DELETE FROM cce_outbox WHERE id IN \
-             (SELECT id FROM cce_outbox WHERE ended_at < $1 LIMIT 1000)",
+             (SELECT id FROM cce_outbox WHERE ended_at < $1 LIMIT $2)",
             "DELETE FROM cce_lists WHERE project IN (SELECT project FROM cce_lists WHERE due < $1 \
              AND NOT EXISTS (SELECT 1 FROM cce_waits WHERE cce_waits.project = cce_lists.project) \
-             LIMIT 1000)",
+             LIMIT $2)",
         ];
         for statement in STATEMENTS {
             loop {
                 let mut transaction = self.database.begin().await?;
                 let now = transaction.now().await?;
                 let before = now.saturating_sub(retention).unwrap_or(Timestamp::MIN);
-                let deleted = transaction.execute(statement, &[before.into()]).await?;
+                let deleted =
+                    transaction.execute(statement, &[before.into(), MAX_DELETED.into()]).await?;
                 transaction.commit().await?;
-                if deleted < 1000 {
+                if (deleted as i64) < MAX_DELETED {
                     break;
                 }
             }

@@ -246,7 +246,6 @@ impl Worker {
     /// Delivers notifications, until the worker stops.
     async fn deliver(&self, mut stopping: watch::Receiver<()>) {
         let mut tries = JoinSet::new();
-        let mut has_more;
         loop {
             let changed = self.store.changed.notified();
             let free = MAX_DELIVERIES.saturating_sub(tries.len());
@@ -255,9 +254,9 @@ impl Worker {
             } else {
                 Ok(Vec::new())
             };
-            match due {
+            let has_more = match due {
                 Ok(due) => {
-                    has_more = !due.is_empty();
+                    let has_more = !due.is_empty();
                     for notification in due {
                         let worker = self.clone();
                         tries.spawn(async move {
@@ -266,12 +265,13 @@ impl Worker {
                             }
                         });
                     }
+                    has_more
                 }
                 Err(error) => {
-                    has_more = false;
                     log_error("cannot read the outbox", &error);
+                    false
                 }
-            }
+            };
             tokio::select! {
                 biased;
                 _ = stopping.changed() => break,

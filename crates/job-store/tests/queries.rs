@@ -137,7 +137,7 @@ async fn the_queries_of_the_readme_run_in_sqlite() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn consumers_that_crash_read_each_notification_of_a_queue_exactly_once() {
     let Some(postgres) = Postgres::start("queries") else { return };
-    let pool = postgres.pool(8).await;
+    let pool = PgPool::connect(&postgres.url()).await.unwrap();
     let store = Store::postgres(pool.clone()).await.unwrap();
     let mut listener = PgListener::connect_with(&pool).await.unwrap();
     listener.listen("cce_outbox").await.unwrap();

@@ -31,6 +31,7 @@ use job_transport::{
 use postgres::Postgres;
 use sqlx::{
     PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions},
 };
 use tokio::{sync::watch, task::JoinSet};
@@ -129,6 +130,11 @@ async fn sqlite(name: &str) -> Store {
     Store::sqlite(pool).await.unwrap()
 }
 
+async fn pool(postgres: &Postgres, connections: u32) -> PgPool {
+    let options = PgPoolOptions::new().max_connections(connections);
+    options.connect(&postgres.url()).await.unwrap()
+}
+
 /// Waits for 200 jobs with several workers, and checks the outcomes, the notifications and the budget.
 async fn check(stores: &[Store]) {
     let (cloud, receiver) = (Cloud::new(), Receiver::default());
@@ -195,7 +201,7 @@ async fn waits_in_postgres_are_shared_by_workers() {
     let mut stores = Vec::new();
     for _ in 0..4 {
         // Each opens the store, and only the first one creates the tables.
-        stores.push(Store::postgres(postgres.pool(4).await).await.unwrap());
+        stores.push(Store::postgres(pool(&postgres, 4).await).await.unwrap());
     }
     check(&stores).await;
     // Many callers start the same wait.
@@ -212,7 +218,7 @@ async fn waits_in_postgres_are_shared_by_workers() {
 #[tokio::test]
 async fn a_wait_that_is_started_while_its_project_is_paused_is_paused() {
     let Some(postgres) = Postgres::start("paused") else { return };
-    let pool = postgres.pool(4).await;
+    let pool = pool(&postgres, 4).await;
     let store = Store::postgres(pool.clone()).await.unwrap();
     // `Store::pause` in another process, which has not committed yet.
     let mut pause = pool.begin().await.unwrap();
@@ -238,9 +244,23 @@ async fn a_wait_that_is_started_while_its_project_is_paused_is_paused() {
 }
 
 #[tokio::test]
+async fn leases_in_postgres_are_not_released() {
+    let Some(postgres) = Postgres::start("leases") else { return };
+    let pool = pool(&postgres, 2).await;
+    let store = Store::postgres(pool.clone()).await.unwrap();
+    let key: WaitKey = "p:a".parse().unwrap();
+    store.watch(&key, &Watch::new()).await.unwrap();
+    let lease = "UPDATE cce_waits SET lease = 9e15";
+    sqlx::query(lease).execute(&pool).await.unwrap();
+    store.release_leases().await.unwrap();
+    let status = store.get(&key).await.unwrap().unwrap();
+    assert!(status.active.unwrap().is_in_flight, "another process makes the attempt");
+}
+
+#[tokio::test]
 async fn a_store_is_opened_without_the_right_to_create_tables_but_not_with_newer_tables() {
     let Some(postgres) = Postgres::start("tables") else { return };
-    let pool = postgres.pool(1).await;
+    let pool = pool(&postgres, 1).await;
     Store::postgres(pool.clone()).await.unwrap();
     for statement in [
         "CREATE ROLE worker LOGIN",
@@ -248,7 +268,8 @@ async fn a_store_is_opened_without_the_right_to_create_tables_but_not_with_newer
     ] {
         sqlx::query(statement).execute(&pool).await.unwrap();
     }
-    let limited = PgPool::connect_with(postgres.options().username("worker")).await.unwrap();
+    let options: PgConnectOptions = postgres.url().parse().unwrap();
+    let limited = PgPool::connect_with(options.username("worker")).await.unwrap();
     let store = Store::postgres(limited).await.unwrap();
     let key: WaitKey = "p:a".parse().unwrap();
     store.watch(&key, &Watch::new()).await.unwrap();

@@ -3,6 +3,7 @@
 mod secret;
 #[cfg(any(feature = "hyper", feature = "credential-chain"))]
 mod file_access;
+mod secret_file;
 mod sign;
 mod key_record;
 mod signature_guard;
@@ -42,6 +43,8 @@ pub use providers::{
     AssumeAgency, MetadataService, OidcAssume, OidcLogin, PodIdentity, TokenSource,
 };
 pub use secret::InvalidCredential;
+#[cfg(any(feature = "hyper", feature = "credential-chain"))]
+pub use secret_file::read_secret_file;
 pub use sign::sign;
 pub(crate) use signed_request::{SigningContext, send_signed};
 pub use token_file::TokenFile;

@@ -41,7 +41,7 @@ pub(crate) const HELP: &str = "\
 The token comes from the file of --server-token-file, or else from the environment variable
 CCE_JOB_SERVER_TOKEN, or else, if the server is on this machine, from the file cce-job/server-token
 in your state folder, such as ~/.local/state, which the server creates. The first line of the file
-that is not a comment is used. A file that other users can read is refused.";
+is used; empty lines and comments are skipped. A file that every user can read is refused.";
 
 /// The port on which the server listens by default.
 const DEFAULT_SERVER: &str = "http://127.0.0.1:8484";

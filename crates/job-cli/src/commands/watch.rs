@@ -6,7 +6,6 @@ use std::io::{self, ErrorKind};
 
 use clap::Args;
 use futures_util::{StreamExt, stream};
-use job_poller::Until;
 use job_transport::clock::{Clock, TokioClock};
 
 use self::follow::Follower;
@@ -78,7 +77,6 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> anyhow::Result<Exit> {
     let ids = arguments.targets.read_ids()?;
     let server = arguments.server.connect()?;
-    let until = arguments.until.map_or(Until::Ended, |UntilArg(until)| until);
     let request = StartRequest {
         timeout: arguments.timeout.map(|timeout| timeout.to_string()),
         until: arguments.until.map(|UntilArg(until)| until.as_str()),
@@ -88,7 +86,6 @@ pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> anyhow::Result
         let targets = Target::resolve(&server, ids).await?;
         let mut follower = Follower {
             server: &server,
-            until,
             output: arguments.output,
             is_quiet: verbosity == Verbosity::Quiet,
             styles: Styles::for_stream(&io::stdout()),

@@ -1,156 +1,17 @@
 //! Tests of `watch`, `ls` and `cancel` against a server that replies as `cce-job-server` does.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    process::Command,
-    sync::{Arc, Mutex},
-};
+mod fake;
 
-use axum::{
-    Router,
-    body::Bytes,
-    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
-    response::IntoResponse,
-};
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
-use crate::support::{CommandResult, Folder, command, free_port, run};
-
-const TOKEN: &str = "canary-token-with-more-than-32-characters";
-const PROJECT: &str = "0123456789abcdef0123456789abcdef";
-const JOB: &str = "354331b2c-229a-11e8-9c75-0255ac100ceb";
-
-struct Reply(StatusCode, Value);
-
-/// A server on this machine, and the requests that it has received.
-struct FakeServer {
-    url: String,
-    requests: Arc<Mutex<Vec<String>>>,
-}
-
-impl FakeServer {
-    /// Starts a server with these replies to requests that have the token. `handler` gets the method,
-    /// the path with the query, and the body.
-    async fn start(handler: impl Fn(&Method, &str, &str) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let requests = Arc::<Mutex<Vec<String>>>::default();
-        let (log, handler) = (requests.clone(), Arc::new(handler));
-        let answer = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
-            let body = String::from_utf8(body.to_vec()).unwrap();
-            let path = uri.path_and_query().unwrap().to_string();
-            log.lock().unwrap().push(format!("{method} {path} {body}").trim_end().to_owned());
-            let token = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-            let Reply(status, reply) = if token == Some(format!("Bearer {TOKEN}").as_bytes()) {
-                handler(&method, &path, &body)
-            } else {
-                problem(401, "unauthorized", "A valid token is required", "it is not valid")
-            };
-            let date = (header::DATE, "Tue, 01 Dec 2026 12:00:00 GMT");
-            std::future::ready((status, [date], reply.to_string()).into_response())
-        };
-        let router = Router::new().fallback(answer);
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { url, requests }
-    }
-
-    /// Starts a server with these statuses of waits for any job. The last one is repeated.
-    async fn with_waits(waits: impl IntoIterator<Item = Value>) -> Self {
-        let waits = Mutex::new(waits.into_iter().collect::<Vec<_>>());
-        Self::start(move |_, path, _| {
-            if path == "/api/v1/projects" {
-                return projects(&["production"]);
-            }
-            let mut waits = waits.lock().unwrap();
-            let next = if waits.len() > 1 { waits.remove(0) } else { waits[0].clone() };
-            match next.get("title") {
-                Some(_) => Reply(StatusCode::SERVICE_UNAVAILABLE, next),
-                None => ok(next),
-            }
-        })
-        .await
-    }
-
-    /// Returns a command with the token.
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = command();
-        command.env("CCE_JOB_SERVER_TOKEN", TOKEN).env("CCE_JOB_SERVER", &self.url).args(arguments);
-        command
-    }
-
-    async fn run(&self, arguments: &[&str]) -> CommandResult {
-        let ran = run(self.command(arguments)).await;
-        assert!(!format!("{ran:?}").contains("canary"), "{ran:?}");
-        ran
-    }
-
-    fn requests(&self) -> Vec<String> {
-        std::mem::take(&mut self.requests.lock().unwrap())
-    }
-}
-
-fn ok(value: Value) -> Reply {
-    Reply(StatusCode::OK, value)
-}
-
-fn problem(status: u16, name: &str, title: &str, detail: &str) -> Reply {
-    let body = json!({"type": format!("/problems/{name}"), "title": title, "status": status,
-        "detail": detail});
-    Reply(StatusCode::from_u16(status).unwrap(), body)
-}
-
-fn projects(names: &[&str]) -> Reply {
-    let project = |(index, name): (usize, &&str)| {
-        let id = if index == 0 { PROJECT.to_owned() } else { format!("{index:032}") };
-        json!({"name": name, "id": id, "endpoint": "https://cce.example", "is_paused": false})
-    };
-    ok(json!({"projects": names.iter().enumerate().map(project).collect::<Vec<_>>()}))
-}
-
-/// Returns the status of an active wait.
-fn active(job: &str) -> Value {
-    json!({
-        "key": format!("{PROJECT}:{job}"), "number": 7, "state": "waiting",
-        "created_at": "2026-12-01T11:57:00Z", "result": null, "a_later_field": {},
-        "active": {
-            "job_type": "CreateCluster", "phase": "Running", "name": "blue",
-            "progress": {"total": 9, "initializing": 0, "running": 6, "success": 3, "failed": 0,
-                "unknown": 0},
-            "began_at": "2026-12-01T11:56:58Z", "expected_end_at": null, "attempts": 4,
-            "last_error": null, "next_attempt_at": "2026-12-01T12:00:12Z",
-            "deadline_at": "2026-12-01T13:00:00Z", "is_in_flight": false,
-        },
-    })
-}
-
-/// Returns the status of a wait that has finished with this report.
-fn finished(job: &str, state: &str, report: &Value) -> Value {
-    let result = json!({"outcome": report["outcome"], "report": report,
-        "finished_at": "2026-12-01T11:59:00Z"});
-    json!({"key": format!("{PROJECT}:{job}"), "number": 7, "state": state,
-        "created_at": "2026-12-01T11:57:00Z", "active": null, "result": result})
-}
-
-/// Returns a report with fields that differ from those of an empty one.
-fn report(outcome: &str, fields: &Value) -> Value {
-    let mut report = json!({"v": 1, "event": "finished", "project": PROJECT, "job": JOB,
-        "outcome": outcome, "type": null, "name": null, "phase": null, "failure": null,
-        "failures": null, "error": null, "attempts": 4, "duration": null, "elapsed": 180.0,
-        "detection_delay": null, "inconsistencies": [], "deviations": [], "document": null});
-    for (name, value) in fields.as_object().unwrap() {
-        report[name] = value.clone();
-    }
-    report
-}
-
-fn job_document(phase: &str) -> Value {
-    json!({"kind": "Job", "apiVersion": "v3", "metadata": {"uid": JOB,
-        "creationTimestamp": "2026-12-01 11:56:58 +0000 UTC",
-        "updateTimestamp": "2026-12-01 11:58:58 +0000 UTC"},
-        "spec": {"type": "CreateCluster", "resourceName": "blue"}, "status": {"phase": phase}})
-}
+use self::fake::{
+    FakeServer, JOB, PROJECT, Reply, TOKEN, active, finished, job_document, ok, problem, projects,
+    report,
+};
+use crate::support::{Folder, command, free_port, run};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn watch_starts_a_wait_and_returns() {
@@ -214,18 +75,26 @@ async fn follow_has_the_exit_codes_of_wait() {
         json!({"objects": [{"cluster": "c1", "node": "n1", "phase": phase, "state": state}],
             "job_outcome": "succeeded", "document": job_document("Success")})
     };
+    let success = |mut fields: Value| {
+        fields["is_success"] = true.into();
+        fields
+    };
     let read = json!({"phase": "Running", "document": job_document("Running"),
         "error": "the deadline passed"});
     let unread = json!({"error": "the last attempt failed: 503"});
+    let forbidden = json!({"error": "the last attempt failed: 403", "error_class": "permanent",
+        "error_status": 403});
     // The outcome, the state, the fields, `--until`, the exit code, and a part of the output.
     let done = json!({"document": job_document("Success")});
-    let rows: [(&str, &str, Value, &str, i32, &str); 19] = [
+    let rows: [(&str, &str, Value, &str, i32, &str); 22] = [
         ("succeeded", "ended", done.clone(), "ended", 0, "succeeded in 2m"),
         ("failed", "ended", failed.clone(), "ended", 5, "sold out"),
         ("failed", "ended", failed, "ready", 5, "failed after 2m"),
         ("ready", "ended", node("Active", "ready"), "ready", 0, "ready: node n1"),
         ("broken", "ended", node("Abnormal", "broken"), "ready", 5, "broken: node n1"),
-        ("gone", "ended", node("-", "gone"), "gone", 0, "gone: node n1"),
+        ("gone", "ended", success(node("-", "gone")), "gone", 0, "gone: node n1"),
+        // A job that deletes is done when its objects are gone.
+        ("gone", "ended", success(node("-", "gone")), "ready", 0, "gone: node n1"),
         ("gone", "ended", node("-", "gone"), "ready", 7, "gone: node n1"),
         ("deadline_exceeded", "stopped", read.clone(), "ended", 3, "the deadline passed"),
         ("deadline_exceeded", "stopped", unread.clone(), "ended", 6, "the last attempt failed"),
@@ -236,6 +105,8 @@ async fn follow_has_the_exit_codes_of_wait() {
         ("vanished", "stopped", read, "ended", 7, "the deadline passed"),
         ("unreachable", "stopped", unread.clone(), "ended", 6, "503"),
         ("permanent", "stopped", unread.clone(), "ended", 6, "503"),
+        ("permanent", "stopped", forbidden.clone(), "ended", 4, "403"),
+        ("deadline_exceeded", "stopped", forbidden, "ended", 4, "403"),
         ("no_object", "stopped", done, "ready", 6, "no_object"),
         ("stopped", "stopped", unread.clone(), "ended", 6, "503"),
         ("an-outcome-of-the-future", "ended", unread, "ended", 6, "use a newer version"),
@@ -537,13 +408,13 @@ async fn the_token_is_read_from_a_private_file() {
 
     let before = server.requests().len();
     assert!(before > 0);
-    for mode in [0o640, 0o604, 0o602] {
+    for mode in [0o602, 0o646] {
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
         let rows: [Run<'_>; 2] = [(&flag, &[]), (&[], &in_state)];
         for (arguments, variables) in rows {
             let ran = run_with(arguments, variables).await;
             assert_eq!(ran.code, Some(2), "{mode:o}: {ran:?}");
-            assert!(ran.stderr.contains("other users can use it"), "{mode:o}: {ran:?}");
+            assert!(ran.stderr.contains("every user can change it"), "{mode:o}: {ran:?}");
         }
     }
     // `config` lists variables that no flag has, but not the one with the token.
@@ -567,4 +438,21 @@ async fn the_token_is_read_from_a_private_file() {
         assert!(ran.code == Some(2) && ran.stderr.contains(expected), "{ran:?}");
     }
     assert!(server.requests().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redirects_are_not_followed() {
+    let other = FakeServer::start(|_, _, _| ok(json!({}))).await;
+    let location = format!("{}/api/v1/waits", other.url);
+    let server = FakeServer::start(move |_, _, _| {
+        Reply(StatusCode::TEMPORARY_REDIRECT, json!({"location": location}))
+    })
+    .await;
+    for arguments in [&["ls"][..], &["watch", "p:1"], &["cancel", "p:1"]] {
+        let ran = server.run(arguments).await;
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.stderr.contains("307 Temporary Redirect"), "{ran:?}");
+    }
+    assert_eq!(server.requests().len(), 3);
+    assert_eq!(other.requests(), [""; 0]);
 }

@@ -17,6 +17,9 @@ pub struct StoredResult {
     pub outcome: String,
     /// Whether the job has ended. If not, the wait stopped early.
     pub has_job_ended: bool,
+    /// Whether the wait ended as it was asked to. `None` in a result of an earlier version.
+    #[serde(default)]
+    pub(crate) is_success: Option<bool>,
     /// A [`Report`] with the project and the job, as JSON. It is the body of a notification.
     pub body: String,
 }
@@ -39,18 +42,34 @@ impl StoredResult {
         let last_job: Option<Box<Job>> = result.as_ref().err().and_then(WaitError::job);
         let report = Report::new(result, last_job.as_deref());
         let (project, job) = (key.project.as_str(), key.job.as_str());
-        let outcome = report.outcome.into();
+        let (outcome, is_success) = (report.outcome.into(), Some(report.is_success));
         let event = FinishedEvent { v: 1, event: "finished", project, job, report };
         // Serialization can only fail for a map whose keys are not strings, and a report has no
         // such map.
         let body = serde_json::to_string(&event).unwrap_or_default();
-        Self { outcome, has_job_ended: result.is_ok(), body }
+        Self { outcome, has_job_ended: result.is_ok(), is_success, body }
     }
 
     /// Creates a result from the columns of a database.
+    ///
+    /// `is_success` is `None` if an earlier version stored the result.
     #[must_use]
-    pub const fn from_parts(outcome: String, has_job_ended: bool, body: String) -> Self {
-        Self { outcome, has_job_ended, body }
+    pub const fn from_parts(
+        outcome: String,
+        has_job_ended: bool,
+        is_success: Option<bool>,
+        body: String,
+    ) -> Self {
+        Self { outcome, has_job_ended, is_success, body }
+    }
+
+    /// Returns whether the wait ended as it was asked to, as [`Report::is_success`].
+    ///
+    /// For a result of an earlier version, the outcome `gone` counts as a success.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        let by_outcome = || matches!(&*self.outcome, "succeeded" | "ready" | "gone");
+        self.is_success.unwrap_or_else(by_outcome)
     }
 
     /// Returns whether this result answers a request for a wait until `until`.
@@ -86,7 +105,7 @@ mod tests {
         ];
         for (outcome, has_job_ended, expected) in rows {
             let result =
-                StoredResult { outcome: outcome.into(), has_job_ended, body: String::new() };
+                StoredResult::from_parts(outcome.into(), has_job_ended, None, String::new());
             let answered = [Ended, Ready, Gone].into_iter().filter(|until| result.answers(*until));
             assert_eq!(answered.collect::<Vec<_>>(), expected, "{outcome}");
         }

@@ -34,8 +34,8 @@ pub(super) async fn retry(
     match api.store().retry(&id).await? {
         true => Ok(StatusCode::ACCEPTED),
         false => {
-            let detail = "no webhook with this id is undelivered; \
-                          GET /api/v1/notifications/undelivered lists those that are";
+            let detail = "no undelivered webhook has this id; GET \
+                          /api/v1/notifications/undelivered lists the undelivered webhooks";
             Err(Problem::new(problem::NOT_FOUND, detail))
         }
     }

@@ -49,7 +49,7 @@ struct ProjectStatus {
 }
 
 pub(super) async fn list(State(api): State<Api>) -> Result<Json<ProjectList>, Problem> {
-    let paused = api.database.paused_projects().await.map_err(job_store::StoreError::from)?;
+    let paused = api.store().paused_projects().await?;
     let status = |Project { name, id, endpoint, .. }: &Project| ProjectStatus {
         name: name.clone(),
         id: id.clone(),

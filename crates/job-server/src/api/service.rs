@@ -17,7 +17,7 @@ use axum::{
 use job_poller::observer::{
     AttemptFinished, BudgetStatus, MetricsObserver, Observer, WaitFinished, WaitStarted,
 };
-use job_store::{StoreError, Summary};
+use job_store::Summary;
 use job_transport::{
     clock::{Clock as _, TokioClock},
     transport::display_chain,
@@ -44,10 +44,10 @@ pub(super) async fn health() -> &'static str {
 
 pub(super) async fn ready(State(api): State<Api>) -> Result<&'static str, Problem> {
     let not_ready = |detail| Problem::new(problem::NOT_READY, detail);
-    match timeout(DATABASE_TIMEOUT, api.database.ping()).await {
+    match timeout(DATABASE_TIMEOUT, api.store().ping()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
-            tracing::warn!(error = %display_chain(&StoreError::from(error)), "not ready");
+            tracing::warn!(error = %display_chain(&error), "not ready");
             return Err(not_ready("the database cannot be reached; the log has the reason"));
         }
         Err(_) => return Err(not_ready("the database has not answered within a second")),

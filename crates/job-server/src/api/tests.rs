@@ -60,7 +60,7 @@ impl TestBed {
         let worker = Worker::for_projects(database.store.clone(), [(id, project.client.clone())])
             .observer(observer.clone());
         let stop = CancellationToken::new();
-        let api = Api(Arc::new(Shared {
+        let api = Arc::new(ApiState {
             projects: Projects::new(vec![project]),
             tokens: Arc::new(Tokens::open(token_file, false).unwrap()),
             hosts: AllowedHosts::new([127, 0, 0, 1].into(), &[]),
@@ -70,8 +70,8 @@ impl TestBed {
             worker: observer,
             stop: stop.clone(),
             database,
-        }));
-        Self { router: router_with(api.clone()), api, sim, worker, stop, _folder: folder }
+        });
+        Self { router: router(api.clone()), api, sim, worker, stop, _folder: folder }
     }
 
     /// Sends a request with the token, and returns the response before its body is read.
@@ -200,9 +200,9 @@ async fn replies_have_the_schemas_of_the_document() {
         ("GET", "/api/v1/projects", "", 200, r#""is_paused":false,"name":"sim""#),
         ("GET", "/api/v1/summary", "", 200, r#""active":0"#),
         ("GET", "/api/v1/waits", "", 200, r#""waits":[]"#),
-        ("GET", &failing, "", 404, "no wait for this job"),
-        ("DELETE", &failing, "", 404, "no wait for this job"),
-        ("GET", &format!("{failing}/events"), "", 404, "no wait for this job"),
+        ("GET", &failing, "", 404, "the job has no wait"),
+        ("DELETE", &failing, "", 404, "the job has no wait"),
+        ("GET", &format!("{failing}/events"), "", 404, "the job has no wait"),
         ("PUT", &failing, r#"{"enqueue": ["billing"]}"#, 200, r#""state":"waiting""#),
         ("GET", &format!("{failing}/timeline.svg"), "", 404, "never read"),
         ("PUT", &failing, r#"{"timeout": "45m", "until": "ready"}"#, 200, "waiting"),

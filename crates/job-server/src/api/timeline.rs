@@ -19,7 +19,7 @@ pub(super) async fn svg(
     JobPath(key): JobPath,
 ) -> Result<Response, Problem> {
     let job = api.store().job(&key).await?.ok_or_else(|| {
-        Problem::new(problem::NOT_FOUND, "no wait for this job is stored, or it was never read")
+        Problem::new(problem::NOT_FOUND, "the job has no wait, or was never read")
     })?;
     // Drawing a job with thousands of steps takes milliseconds.
     let image = task::spawn_blocking(move || job_report::svg(&[&Timeline::new(&job)])).await;

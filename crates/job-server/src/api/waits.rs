@@ -124,11 +124,11 @@ pub(super) async fn list(
 }
 
 pub(super) fn no_wait() -> Problem {
-    Problem::new(problem::NOT_FOUND, "no wait for this job is stored; PUT starts one")
+    Problem::new(problem::NOT_FOUND, "the job has no wait; PUT starts one")
 }
 
-/// Leaves the job as last read out of the result, because it can have megabytes. The `document` is null
-/// then, and `omitted` contains its name, as in a notification that would be too large.
+/// Removes the job as last read from the result, because it can have megabytes. The `document` is then
+/// null, and `omitted` contains its name, as in a notification that would be too large.
 pub(super) fn leave_out_document(status: &mut WaitStatus) {
     let Some(ResultStatus { report, .. }) = &mut status.result else { return };
     let parsed = serde_json::from_str::<BTreeMap<String, &RawValue>>(report.get());

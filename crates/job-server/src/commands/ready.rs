@@ -19,7 +19,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use crate::{arguments::ReadyArguments, files};
+use crate::{arguments::ReadyArguments, files, token};
 
 /// How long the server may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,7 +36,7 @@ pub(crate) async fn run(arguments: ReadyArguments) -> anyhow::Result<()> {
     let file = arguments.state.tokens()?;
     let context = || format!("cannot use the token file {}", file.display());
     let (text, _) = files::read_secret(&file).with_context(context)?;
-    let token = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
+    let token = token::parse(&text).next();
     let token = token.context("it contains no token").with_context(context)?;
     let asked = async {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, arguments.port)).await?;

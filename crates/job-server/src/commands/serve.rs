@@ -16,7 +16,7 @@ use tokio::{sync::Semaphore, task, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{self, ChangeFeeds, Projects, Shared, WorkerObserver},
+    api::{self, ApiState, ChangeFeeds, Projects, WorkerObserver},
     arguments::ServeArguments,
     config::{Config, LimitsConfig, Project},
     database::Database,
@@ -103,7 +103,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
         .observer(observer.clone());
     let mut worker = tokio::spawn(worker.run(stop.clone().cancelled_owned()));
 
-    let router = api::router(Shared {
+    let router = api::router(Arc::new(ApiState {
         database: database.clone(),
         projects: Projects::new(source.projects),
         tokens: tokens.clone(),
@@ -113,7 +113,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
         metrics: metrics.clone(),
         worker: observer,
         stop: stop.clone(),
-    });
+    }));
     tokio::spawn(refresh(tokens.clone(), tls.clone(), metrics));
     if let Some(cloud) = source.cloud {
         let (store, jobs) = (database.store.clone(), arguments.sim_jobs as usize);
@@ -128,7 +128,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
         tracing::warn!("some attempts had not ended in time; they will be repeated");
         worker.abort();
     }
-    database.close().await;
+    database.store.close().await;
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! Tests of the configuration.
 
+use std::fs;
+
 use super::*;
 
 const PROJECT: &str = r#"
@@ -19,7 +21,7 @@ fn each_reference_to_credentials_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
         let path = folder.path().join(name);
-        crate::files::create_private(&path).unwrap();
+        files::create_private(&path).unwrap();
         fs::write(&path, text).unwrap();
         path.display().to_string()
     };
@@ -42,6 +44,19 @@ fn each_reference_to_credentials_is_read() {
         let config = Config::parse(&PROJECT.replace("{ token_env = \"PATH\" }", &row)).unwrap();
         let projects = config.projects().unwrap_or_else(|error| panic!("{row}: {error:#}"));
         assert_eq!(projects[0].id.as_str(), "10d0b3a1");
+    }
+}
+
+#[test]
+fn files_that_are_too_large_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("large");
+    for (length, is_too_large) in [(1 << 20, false), ((1 << 20) + 1, true)] {
+        fs::write(&file, "#".repeat(length)).unwrap();
+        let errors = [Config::read(&file).map(drop), tls(Some(&file)).map(drop)];
+        for error in errors.map(|result| format!("{:#}", result.unwrap_err())) {
+            assert_eq!(error.contains("larger than 1 MiB"), is_too_large, "{error}");
+        }
     }
 }
 

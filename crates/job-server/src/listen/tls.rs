@@ -12,9 +12,9 @@ use rustls::{
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
-use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
+use super::Stream;
 use crate::files::{self, Stamp};
 
 /// The TLS settings of new connections.
@@ -38,7 +38,7 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// Returns an error if a file cannot be read, if other users can read the key, or if the key does
+    /// Returns an error if a file cannot be read, if every user can read the key, or if the key does
     /// not belong to the certificate.
     pub(crate) fn open(certificate: PathBuf, key: PathBuf) -> anyhow::Result<Self> {
         let stamps = stamps(&certificate, &key);
@@ -47,7 +47,7 @@ impl Tls {
     }
 
     /// Performs the handshake with the current certificate.
-    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    pub(super) async fn accept<S: Stream>(&self, stream: S) -> io::Result<TlsStream<S>> {
         let config = self.current.read().unwrap_or_else(PoisonError::into_inner).config.clone();
         TlsAcceptor::from(config).accept(stream).await
     }

@@ -86,7 +86,7 @@ fn a_rotated_token_ends_its_requests_and_streams() {
 }
 
 #[test]
-fn files_that_other_users_can_read_are_refused() {
+fn a_token_file_that_every_user_can_change_is_refused() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let setup = Setup::simulated(1);
@@ -98,14 +98,17 @@ fn files_that_other_users_can_read_are_refused() {
     let set_mode = |mode| {
         fs::set_permissions(setup.token_file(), fs::Permissions::from_mode(mode)).unwrap();
     };
-    set_mode(0o644);
+    set_mode(0o646);
     while server.send("GET", "/api/v1/summary", "").status != 401 {}
     set_mode(0o600);
     while server.send("GET", "/api/v1/summary", "").status != 200 {}
     server.kill();
-    set_mode(0o640);
+    set_mode(0o646);
     let error = setup.fail("127.0.0.1:0");
-    assert!(error.contains("server-token") && error.contains("mode 640"), "{error}");
+    assert!(
+        error.contains("server-token") && error.contains("every user can change it"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -5,7 +5,10 @@
 mod server;
 mod http;
 mod cloud;
+#[path = "../common/postgres.rs"]
 mod postgres;
+#[path = "../common/postgres_restart.rs"]
+mod postgres_restart;
 
 mod access;
 mod deploy;

@@ -1,10 +1,10 @@
 //! Servers that are killed or stopped: no wait is lost.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, net::TcpListener, sync::mpsc, thread, time::Duration};
 
 use crate::{
     cloud::Cloud,
-    http::EventStream,
+    http::{EventStream, READ_TIMEOUT},
     postgres::Postgres,
     server::{Server, Setup},
 };
@@ -34,7 +34,7 @@ fn wait_for(events: &mut EventStream, is_done: impl Fn(u64) -> bool) {
     }
 }
 
-/// Returns when no attempt is in flight, so that no lease has to end after a kill.
+/// Returns when no attempt is in flight, so that no lease in PostgreSQL has to end after a kill.
 fn wait_until_idle(server: &Server) {
     while server.get("/api/v1/summary")["budget"]["in_flight"] != 0 {}
 }
@@ -52,19 +52,41 @@ fn finish(server: &Server, jobs: &[String]) {
     assert_eq!(ended.collect::<BTreeSet<_>>(), jobs.iter().cloned().collect());
 }
 
-fn kill_and_restart(cloud: &Cloud, setup: &Setup) {
+#[test]
+fn all_waits_end_after_a_kill_with_sqlite() {
+    let cloud = Cloud::start();
+    let setup = cloud.setup();
     let server = setup.start();
     let jobs = cloud.add_jobs(JOBS, MAX_JOB_DURATION);
     start_waits(&server, &jobs);
-    wait_until_idle(&server);
     server.kill();
     finish(&setup.start(), &jobs);
 }
 
 #[test]
-fn all_waits_end_after_a_kill_with_sqlite() {
-    let cloud = Cloud::start();
-    kill_and_restart(&cloud, &cloud.setup());
+fn an_attempt_in_flight_is_repeated_at_once_after_a_kill_with_sqlite() {
+    // A cloud that accepts connections and never replies.
+    let cloud = TcpListener::bind("127.0.0.1:0").unwrap();
+    let setup = Setup::new(&[]).variable("TOKEN", "token");
+    let config = setup.path("server.toml");
+    let text = format!(
+        "[[projects]]\nname = \"sim\"\nid = \"p\"\nendpoint = \"http://{}\"\n\
+         credentials = {{ token_env = \"TOKEN\" }}\n",
+        cloud.local_addr().unwrap()
+    );
+    std::fs::write(&config, text).unwrap();
+    let setup = setup.argument("--config").argument(config.display().to_string());
+    let (sender, attempts) = mpsc::channel();
+    thread::spawn(move || cloud.incoming().try_for_each(|stream| sender.send(stream)));
+
+    let server = setup.start();
+    assert_eq!(server.send("PUT", "/api/v1/waits/sim/job", "").status, 200);
+    let first = attempts.recv_timeout(READ_TIMEOUT).unwrap();
+    server.kill();
+    let _server = setup.start();
+    // The lease of the first attempt lasts for a minute.
+    assert!(attempts.recv_timeout(Duration::from_secs(20)).is_ok());
+    drop(first);
 }
 
 #[test]

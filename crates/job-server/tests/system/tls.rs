@@ -101,14 +101,14 @@ fn a_trusted_proxy_may_send_plain_text() {
 }
 
 #[test]
-fn a_key_that_other_users_can_read_is_refused() {
+fn a_key_that_every_user_can_change_is_refused() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let (setup, _) = setup();
     let key = setup.path("key.pem");
-    std::fs::set_permissions(key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    std::fs::set_permissions(key, std::fs::Permissions::from_mode(0o646)).unwrap();
     let error = setup.fail("127.0.0.1:0");
-    assert!(error.contains("key.pem") && error.contains("mode 644"), "{error}");
+    assert!(error.contains("key.pem") && error.contains("every user can change it"), "{error}");
 }
 
 fn ready(setup: &Setup, port: u16, certificate: Option<&Path>) -> Output {

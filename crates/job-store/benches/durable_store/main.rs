@@ -22,6 +22,13 @@ mod receiver;
 #[path = "../../tests/common/postgres.rs"]
 #[expect(clippy::unwrap_used, reason = "without a server, there is nothing to measure")]
 mod postgres;
+#[path = "../../tests/common/postgres_restart.rs"]
+#[expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "without a server, there is nothing to measure"
+)]
+mod postgres_restart;
 mod server;
 mod database;
 mod worker;

@@ -119,7 +119,7 @@ async fn events(
 }
 
 fn found(status: Result<Option<WaitStatus>, StoreError>) -> Result<Json<WaitStatus>, Failure> {
-    let none = || (StatusCode::NOT_FOUND, "no wait for this job is stored".into());
+    let none = || (StatusCode::NOT_FOUND, "the job has no wait".into());
     status.map_err(failure)?.map(Json).ok_or_else(none)
 }
 

@@ -68,7 +68,7 @@ async fn each_end_of_a_wait_has_its_outcome() {
 async fn waits_are_listed_changed_and_canceled() {
     let (_sim, routes, _worker) = start().await;
     let rows = [
-        ("GET /jobs/p:a", "", 404, "no wait for this job is stored"),
+        ("GET /jobs/p:a", "", 404, "the job has no wait"),
         ("PUT /jobs/p:a", r#"{"enqueue": ["billing"]}"#, 200, r#""state":"waiting""#),
         ("PUT /jobs/p:a", r#"{"policy": {"strict": true}}"#, 409, "another policy"),
         ("PUT /jobs/p:a", r#"{"notify": ["https://x.example"]}"#, 400, "receiver"),

@@ -117,11 +117,16 @@ mod tests {
                           created_at) VALUES ('p:a', 'p', 1, 1, $1, '[]', $2, $2)";
             let wait = to_json(&wait).unwrap();
             transaction.execute(insert, &[(&wait).into(), now.into()]).await.unwrap();
+            let insert = "INSERT INTO cce_waits (key, project, number, tick, receivers, outcome, \
+                          has_job_ended, result, created_at, finished_at) \
+                          VALUES ('p:gone', 'p', 1, 1, '[]', 'gone', 1, '{}', $1, $1)";
+            transaction.execute(insert, &[now.into()]).await.unwrap();
             transaction.commit().await.unwrap();
             let store = Store::open(bed.store.database.clone()).await.unwrap();
             let active = store.list(&ListQuery::new().active()).await.unwrap();
             assert_eq!(active.waits.len(), 1, "{version}");
-            assert_eq!(store.summary().await.unwrap().waits.active, 1, "{version}");
+            let counts = store.summary().await.unwrap().waits;
+            assert_eq!((counts.active, counts.succeeded), (1, 1), "{version}");
             bed.worker.run_once().await;
             let result = store.get(&key).await.unwrap().unwrap().result;
             assert_eq!(result.map(|result| result.outcome).as_deref(), Some("succeeded"));

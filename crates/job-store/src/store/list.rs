@@ -135,7 +135,8 @@ impl Store {
             " FROM cce_waits WHERE key > $1 AND ($2 = '' OR project = $2) AND ($3 = 0 \
              OR ($3 = 1 AND outcome IS NULL) \
              OR ($3 = 2 AND outcome IS NOT NULL) \
-             OR ($3 = 3 AND outcome NOT IN ('succeeded', 'ready', 'gone')) \
+             OR ($3 = 3 AND (is_success = 0 OR (is_success IS NULL \
+             AND outcome NOT IN ('succeeded', 'ready', 'gone')))) \
              OR ($3 = 4 AND outcome IS NULL AND due < $4)) \
              ORDER BY key LIMIT $5"
         );

@@ -11,7 +11,7 @@ use crate::{
     budget::{IN_FLIGHT, SharedBudget},
     database::{Row, Transaction},
     error::StoreError,
-    row::columns,
+    row::{columns, read_result},
     status::WaitStatus,
 };
 
@@ -41,7 +41,7 @@ pub struct WaitCounts {
     pub overdue: usize,
     /// Waits that have reached their goal.
     pub succeeded: usize,
-    /// Waits whose job has failed, or whose cluster or node is broken.
+    /// Waits whose job has failed, or whose cluster or node is broken, or gone and should be ready.
     pub failed: usize,
     /// Waits that stopped before the job ended.
     pub stopped: usize,
@@ -77,7 +77,7 @@ pub struct BudgetSummary {
 pub struct Changes {
     /// The waits.
     pub waits: Vec<WaitStatus>,
-    /// Where the next call begins.
+    /// The position to pass to the next call.
     pub next: ChangeCursor,
     /// Whether there are more, so that the next call should follow at once.
     pub has_more: bool,
@@ -172,7 +172,7 @@ impl Store {
     }
 }
 
-/// Returns the budget. Counts in a transaction of its own, so that no claim waits for it.
+/// Returns the budget. Reads without a lock, so that no claim waits for it.
 async fn budget_status(
     transaction: &mut Transaction,
     now: Timestamp,
@@ -200,13 +200,14 @@ impl WaitCounts {
             counts.active = size(&row, "running")? + counts.paused;
             counts.overdue = size(&row, "overdue")?;
         }
-        let sql = "SELECT outcome, has_job_ended, count(*) AS count FROM cce_waits \
-                   WHERE outcome IS NOT NULL GROUP BY outcome, has_job_ended";
+        let sql = "SELECT outcome, has_job_ended, is_success, count(*) AS count FROM cce_waits \
+                   WHERE outcome IS NOT NULL GROUP BY outcome, has_job_ended, is_success";
         for row in transaction.rows(sql, &[]).await? {
-            let count = match &*row.text("outcome")? {
-                "succeeded" | "ready" | "gone" => &mut counts.succeeded,
-                _ if row.int("has_job_ended")? != 0 => &mut counts.failed,
-                _ => &mut counts.stopped,
+            let result = read_result(&row, String::new())?;
+            let count = match (result.is_success(), result.has_job_ended) {
+                (true, _) => &mut counts.succeeded,
+                (false, true) => &mut counts.failed,
+                (false, false) => &mut counts.stopped,
             };
             *count += size(&row, "count")?;
         }

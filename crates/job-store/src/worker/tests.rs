@@ -8,7 +8,7 @@ mod lists;
 mod machine;
 mod projects;
 
-use std::sync::Mutex;
+use std::{collections::HashSet, sync::Mutex};
 
 use job_poller::{
     WaitPolicy,
@@ -91,6 +91,35 @@ async fn an_attempt_whose_worker_died_is_repeated_after_its_lease() {
         bed.worker.attempt(wait).await;
     }
     assert_eq!(outcome(&bed.store, "a").await.as_deref(), Some("succeeded"));
+}
+
+#[tokio::test]
+async fn what_a_killed_process_was_doing_is_repeated_at_once_if_its_leases_are_released() {
+    let bed = TestBed::new(&[SUCCESS]).await;
+    let watch = Watch::new().notify("https://a.example");
+    // The process is killed during a delivery, an attempt, and the reading of a list.
+    bed.store.watch(&key("ended"), &watch).await.unwrap();
+    for wait in bed.worker.claim().await.unwrap().waits {
+        bed.worker.attempt(wait).await;
+    }
+    assert_eq!(bed.store.due_notifications(1).await.unwrap().len(), 1);
+    bed.store.watch(&key("active"), &watch).await.unwrap();
+    assert_eq!(bed.worker.claim().await.unwrap().waits.len(), 1);
+    let mut transaction = bed.store.database.begin().await.unwrap();
+    let lease = bed.clock.now() + Duration::from_secs(15);
+    let sql = "INSERT INTO cce_lists (project, due, lease) VALUES ('p', $1, $1)";
+    transaction.execute(sql, &[lease.into()]).await.unwrap();
+    transaction.commit().await.unwrap();
+
+    for (is_released, in_flight, delivered) in [(false, 2, 0), (true, 0, 2)] {
+        if is_released {
+            bed.store.release_leases().await.unwrap();
+        }
+        let budget = bed.store.summary().await.unwrap().budget;
+        assert_eq!(budget.in_flight, in_flight);
+        bed.run_until(if is_released { 4 } else { 2 }).await;
+        assert_eq!(bed.receivers.delivered.lock().unwrap().len(), delivered, "{is_released}");
+    }
 }
 
 #[tokio::test]
@@ -206,9 +235,17 @@ async fn a_paused_project_makes_no_requests() {
     assert_eq!(status(&bed.store, "b").await.state, WaitStateLabel::Paused);
     let overdue = bed.store.list(&crate::ListQuery::new().overdue()).await.unwrap();
     assert_eq!(overdue.waits.len(), 2);
-    bed.store.resume(&project).await.unwrap();
+    let (active, unused) = ("q:a".parse().unwrap(), "unused".parse().unwrap());
+    bed.store.watch(&active, &Watch::new()).await.unwrap();
+    bed.store.pause(&unused).await.unwrap();
+    let paused = bed.store.paused_projects().await.unwrap();
+    assert_eq!(paused, HashSet::from([project.clone(), unused.clone()]));
+    for project in [&project, &unused] {
+        bed.store.resume(project).await.unwrap();
+    }
+    assert!(bed.store.paused_projects().await.unwrap().is_empty());
     bed.run_until(301).await;
-    assert_eq!(bed.cloud.requests().len(), 2);
+    assert_eq!(bed.cloud.requests().len(), 3);
 }
 
 #[tokio::test]
@@ -314,6 +351,32 @@ async fn a_wait_that_cannot_be_read_does_not_stop_the_others() {
     transaction.commit().await.unwrap();
     bed.run_until(100).await;
     assert_eq!(outcome(&bed.store, "a").await.as_deref(), Some("succeeded"));
+}
+
+#[tokio::test]
+async fn the_job_as_last_read_is_kept_with_its_wait() {
+    let rows = [
+        (vec![], false, None),
+        (vec![Reply::Status(404, None)], false, None),
+        (vec![RUNNING], false, Some("Running")),
+        (vec![RUNNING], true, Some("Running")),
+        (vec![RUNNING, SUCCESS], false, Some("Success")),
+        (vec![Reply::Status(404, None)], true, None),
+    ];
+    for (replies, is_canceled, expected) in rows {
+        let bed = TestBed::new(&replies).await;
+        assert!(bed.store.job(&key("a")).await.unwrap().is_none(), "no wait is stored");
+        bed.store.watch(&key("a"), &Watch::new()).await.unwrap();
+        if !replies.is_empty() {
+            bed.run_until(100).await;
+        }
+        if is_canceled {
+            bed.store.cancel(&key("a")).await.unwrap();
+        }
+        let job = bed.store.job(&key("a")).await.unwrap();
+        let phase = job.and_then(|job| job.phase().map(ToString::to_string));
+        assert_eq!(phase.as_deref(), expected, "{replies:?} {is_canceled}");
+    }
 }
 
 /// Counts what it receives: starts, attempts, ends, and states of the budget.

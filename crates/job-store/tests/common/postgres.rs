@@ -11,11 +11,6 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{
-    PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
-
 /// A server that listens on a socket in a temporary folder. It is killed when dropped.
 pub(crate) struct Postgres {
     pub(crate) server: Child,
@@ -23,7 +18,7 @@ pub(crate) struct Postgres {
 }
 
 /// How long the server may take to start.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Postgres {
     /// Starts a server. Returns `None` and prints why if PostgreSQL is not installed.
@@ -47,18 +42,9 @@ impl Postgres {
         Some(Self { server, folder })
     }
 
-    /// Returns options to connect to the default database.
-    pub(crate) fn options(&self) -> PgConnectOptions {
-        PgConnectOptions::new_without_pgpass()
-            .socket(&self.folder)
-            .username("postgres")
-            .database("postgres")
-    }
-
-    /// Creates a pool of connections.
-    pub(crate) async fn pool(&self, connections: u32) -> PgPool {
-        let options = PgPoolOptions::new().max_connections(connections);
-        options.connect_with(self.options()).await.unwrap()
+    /// Returns the URL of the default database.
+    pub(crate) fn url(&self) -> String {
+        format!("postgres:///postgres?user=postgres&host={}", self.folder.display())
     }
 }
 
@@ -70,7 +56,8 @@ impl Drop for Postgres {
     }
 }
 
-/// Starts the server. The receiver gets a message when it accepts connections.
+/// Starts the server. The receiver gets a message when the server accepts connections, and is
+/// disconnected when the server ends.
 pub(crate) fn spawn(programs: &Path, folder: &Path) -> (Child, mpsc::Receiver<()>) {
     let mut log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
     let mut server = command(programs, "postgres");

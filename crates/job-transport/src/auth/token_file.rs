@@ -2,7 +2,6 @@
 
 use std::{
     fs::File,
-    io::{self, Read},
     mem,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -10,16 +9,15 @@ use std::{
 
 use futures_core::future::BoxFuture;
 
-#[cfg(any(feature = "hyper", feature = "credential-chain"))]
-use super::file_access::FileAccess;
-use super::{credential::ProvidedCredential, provider::ProvideCredentials};
+use super::{
+    credential::ProvidedCredential,
+    provider::ProvideCredentials,
+    secret_file::{check_access, read_text},
+};
 use crate::{
     request::{CredentialsProviderError, ErrorClass},
     transport::run_blocking,
 };
-
-/// Maximum size of a token file. A token has a few KiB.
-const MAX_TOKEN_FILE_BYTES: u64 = 1 << 20;
 
 /// A credentials provider that reads a token from a file, such as a mounted secret.
 ///
@@ -105,15 +103,9 @@ impl TokenFile {
         let file = File::open(&self.path).map_err(unreadable)?;
         let found = file.metadata().map_err(unreadable)?;
         *is_stream = !found.is_file() && !found.is_dir();
-        #[cfg(any(feature = "hyper", feature = "credential-chain"))]
-        if found.is_file() {
-            let access = FileAccess::from_file(&file).map_err(unreadable)?;
-            if let Some(refusal) = access.refusal() {
-                let refusal = io::Error::new(io::ErrorKind::PermissionDenied, refusal);
-                return Err(self.error(ErrorClass::Permanent, "cannot use").with_source(refusal));
-            }
-            access.warn_if_readable(&self.path);
-        }
+        check_access(&file, &found, &self.path).map_err(|refusal| {
+            self.error(ErrorClass::Permanent, "cannot use").with_source(refusal)
+        })?;
         // A pipe can be read only once.
         let class = if *is_stream { ErrorClass::Permanent } else { ErrorClass::Transient };
         let text =
@@ -152,16 +144,6 @@ impl TokenFile {
     fn state(&self) -> MutexGuard<'_, ReadState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Reads the text of a file of at most 1 MiB.
-fn read_text(file: File) -> io::Result<String> {
-    let mut text = String::new();
-    file.take(MAX_TOKEN_FILE_BYTES + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_TOKEN_FILE_BYTES {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 1 MiB"));
-    }
-    Ok(text)
 }
 
 impl ProvideCredentials for TokenFile {

@@ -4,6 +4,7 @@ use std::{env, io, path::Path};
 
 use anyhow::{Context, anyhow};
 use http::HeaderValue;
+use job_transport::auth::read_secret_file;
 
 use crate::{
     exit::{Exit, OrExit},
@@ -15,9 +16,6 @@ pub(crate) const TOKEN_VARIABLE: &str = "CCE_JOB_SERVER_TOKEN";
 
 /// The file with the tokens, in the state folder.
 const TOKEN_FILE_NAME: &str = "server-token";
-
-/// Maximum size of a file with tokens, as the server has it.
-const MAX_TOKEN_FILE_BYTES: u64 = 1 << 20;
 
 /// A token, and its source for messages.
 pub(super) struct Token {
@@ -32,7 +30,7 @@ impl Token {
     ///
     /// # Errors
     ///
-    /// Returns a usage error if there is no token, or if it cannot be used. The error does not contain
+    /// Returns a usage error if no token is found or the token is invalid. The error does not contain
     /// the token.
     pub(super) fn find(file: Option<&Path>, url: &str, is_local: bool) -> anyhow::Result<Self> {
         if let Some(file) = file {
@@ -62,11 +60,11 @@ impl Token {
         })
     }
 
-    /// Reads the first token of a file: the first line that is neither empty nor a comment.
+    /// Reads the first token of a file. Empty lines and comments are skipped.
     fn from_file(file: &Path) -> anyhow::Result<Self> {
         let shown = file.display();
-        let text = files::read_secret(file, MAX_TOKEN_FILE_BYTES)
-            .with_context(|| format!("cannot use the token file {shown}"))?;
+        let (text, _) =
+            read_secret_file(file).with_context(|| format!("cannot use the token file {shown}"))?;
         let mut lines = text.lines().map(str::trim);
         let token = lines.find(|line| !line.is_empty() && !line.starts_with('#'));
         let token = token.with_context(|| format!("no token in {shown}"))?;

@@ -3,7 +3,6 @@
 use std::{pin::pin, time::Duration};
 
 use futures_util::{StreamExt, stream};
-use job_poller::Until;
 use job_transport::{
     clock::{Clock, TokioClock},
     transport::display_chain,
@@ -24,8 +23,6 @@ const MAX_UNAVAILABLE: Duration = Duration::from_secs(120);
 /// The waits that are followed, and how they are printed.
 pub(super) struct Follower<'a> {
     pub(super) server: &'a Server,
-    /// What the command waits for.
-    pub(super) until: Until,
     pub(super) output: PrintFormat,
     pub(super) is_quiet: bool,
     pub(super) styles: Styles,
@@ -137,7 +134,7 @@ impl Follower<'_> {
             running.shown = state;
             return Ok(());
         };
-        let result = WaitResult::read(job, result, self.until);
+        let result = WaitResult::read(job, result);
         let lines = result.lines(job, self.styles);
         match (self.output, &lines) {
             (PrintFormat::Json, _) => print::write_stdout(wait.json_line() + "\n")?,

@@ -7,7 +7,7 @@ use job_poller::WaitPolicy;
 
 use super::*;
 use crate::{
-    Watch,
+    ListQuery, Watch,
     testing::{FAILED, RUNNING, SUCCESS, TestBed, key},
 };
 
@@ -46,6 +46,25 @@ async fn a_summary_counts_waits_by_their_state() {
     assert_eq!(summary.budget.queued, 1);
     let text = serde_json::to_string(&summary).unwrap();
     assert_eq!(serde_json::from_str::<Summary>(&text).unwrap(), summary);
+}
+
+#[tokio::test]
+async fn a_wait_whose_objects_are_gone_failed_if_they_should_be_ready() {
+    let bed = TestBed::new(&[SUCCESS]).await;
+    bed.store.watch(&key("a"), &Watch::new()).await.unwrap();
+    bed.run_until(10).await;
+    for (is_success, succeeded, failed) in [(true, 1, 0), (false, 0, 1)] {
+        let mut transaction = bed.store.database.begin().await.unwrap();
+        let sql = "UPDATE cce_waits SET outcome = 'gone', is_success = $1";
+        transaction.execute(sql, &[is_success.into()]).await.unwrap();
+        transaction.commit().await.unwrap();
+        let counts = bed.store.summary().await.unwrap().waits;
+        assert_eq!((counts.succeeded, counts.failed), (succeeded, failed));
+        let page = bed.store.list(&ListQuery::new().failed()).await.unwrap();
+        assert_eq!(page.waits.len(), failed);
+        let result = bed.store.get(&key("a")).await.unwrap().unwrap().result.unwrap();
+        assert_eq!((&*result.outcome, result.is_success), ("gone", is_success));
+    }
 }
 
 /// Reads all changes from `cursor` on.

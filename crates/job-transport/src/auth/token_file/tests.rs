@@ -3,6 +3,9 @@
 use std::{env, error::Error, fs};
 
 use super::*;
+use crate::auth::secret_file::MAX_SECRET_FILE_BYTES;
+#[cfg(any(feature = "hyper", feature = "credential-chain"))]
+use crate::auth::secret_file::read_secret_file;
 
 /// Writes a file that only its owner can read.
 fn write(path: &std::path::Path, text: impl AsRef<[u8]>) {
@@ -57,7 +60,7 @@ fn token_files_yield_a_token_or_an_error() {
 #[test]
 fn token_files_above_the_size_limit_are_refused() {
     let file = env::temp_dir().join(format!("job-transport-{}-long-token", std::process::id()));
-    let limit = usize::try_from(MAX_TOKEN_FILE_BYTES).unwrap();
+    let limit = usize::try_from(MAX_SECRET_FILE_BYTES).unwrap();
     for (size, is_read) in [(limit, true), (limit + 1, false)] {
         write(&file, vec![b' '; size]);
         let error = TokenFile::new(&file).read().unwrap_err();
@@ -69,7 +72,7 @@ fn token_files_above_the_size_limit_are_refused() {
 
 #[cfg(all(unix, any(feature = "hyper", feature = "credential-chain")))]
 #[test]
-fn token_files_that_other_users_can_read_or_change_are_refused() {
+fn files_that_other_users_can_read_or_change_are_refused() {
     use std::os::unix::fs::{PermissionsExt, chown};
 
     let path = env::temp_dir().join(format!("job-transport-{}-modes", std::process::id()));
@@ -101,6 +104,12 @@ fn token_files_that_other_users_can_read_or_change_are_refused() {
             assert_eq!(error.class(), ErrorClass::Permanent, "{error}");
             assert_eq!(error.to_string(), format!("cannot use {}", path.display()));
             error.source().unwrap().to_string()
+        });
+        assert_eq!(refusal.as_deref(), expected, "{owner:?} {mode:o}");
+        // Other secrets have the same rule.
+        let refusal = read_secret_file(&path).err().map(|error| {
+            assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied, "{error}");
+            error.to_string()
         });
         assert_eq!(refusal.as_deref(), expected, "{owner:?} {mode:o}");
     }
