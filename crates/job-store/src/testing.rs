@@ -240,13 +240,11 @@ impl TestBed {
             let now = self.clock.monotonic();
             if now >= next_list {
                 let is_search = now >= next_search;
-                next_list = now + self.worker.read_list(is_search).await;
-                if is_search {
-                    next_search = now + Duration::from_secs(10);
-                }
+                next_list = now.saturating_add(self.worker.read_list(is_search).await);
+                next_search = if is_search { now + Duration::from_secs(10) } else { next_search };
             }
-            let until_list = next_list.saturating_sub(self.clock.monotonic());
-            let idle = self.worker.run_once().await.min(until_list);
+            let idle = self.worker.run_once().await;
+            let idle = idle.min(next_list.saturating_sub(self.clock.monotonic()));
             let left = end.saturating_sub(self.clock.monotonic());
             self.clock.advance(idle.min(left).max(Duration::from_micros(1)));
         }

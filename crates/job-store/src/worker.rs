@@ -140,7 +140,8 @@ impl Worker {
 
     /// Sets whether lists of jobs are read. They are by default. Use the same setting in all workers.
     ///
-    /// The list of each project with at least ten waits is read. One request shows many jobs, so a
+    /// The list of each project with at least ten waits is read, and as long as that saves requests also
+    /// with fewer. One request shows many jobs, so a
     /// list is read more often the more jobs are likely to end, at most every two seconds, with slots
     /// of the budget. If a row shows that a job has changed or ended, the job is read next. No outcome
     /// comes from a list.
@@ -335,7 +336,7 @@ impl Worker {
     /// Reads the lists that are due, as `run` does. Returns how long none is due.
     pub(crate) async fn read_list(&self, is_search: bool) -> Duration {
         if !self.reads_lists {
-            return MAX_IDLE;
+            return Duration::MAX;
         }
         if is_search {
             self.add_lists().await.unwrap();

@@ -5,21 +5,22 @@
 //! list prove fresh, the jobs' own readings are rarer.
 //!
 //! All workers share what is known of a list: the table `cce_lists`, and the columns `listed`, `reading`
-//! and `covered` of each wait. Each decision follows from the numbers that a fleet uses, too.
+//! and `covered` of each wait. A fleet decides from the same numbers.
 
 mod listed;
 mod state;
+mod project_waits;
 mod learning;
 
 use std::{collections::HashMap, time::Duration};
 
 use jiff::Timestamp;
-use job_model::ProjectId;
+use job_model::{ProjectId, job::JobRow};
 use job_poller::{
     budget::AttemptStats,
     durable::RowState,
     machine::{AttemptError, Input},
-    schedule::{BudgetShare, PollPlan, Schedule},
+    schedule::BudgetShare,
 };
 use job_transport::{
     FetchError, FetchErrorKind, Fetched, ListReading, Unchanged, clock::Clock as _,
@@ -27,7 +28,7 @@ use job_transport::{
 };
 
 use self::{
-    listed::{Comparison, Listed, ListedWait},
+    project_waits::{Planner, forget_rows, waits},
     state::{Jobs, ListState},
 };
 use super::{
@@ -39,7 +40,7 @@ use crate::{
     budget::{IN_FLIGHT, SharedBudget},
     database::{Row, Transaction, Value},
     error::StoreError,
-    row::{LastReading, hint, to_json},
+    row::{read_project, to_json},
 };
 
 /// A list that this worker may read.
@@ -57,13 +58,6 @@ pub(super) struct DueList {
     share: BudgetShare,
     /// The number of lists that share the limit of bytes per second.
     lists: i64,
-}
-
-/// Plans readings at one moment.
-struct Planner<'a> {
-    schedule: &'a dyn Schedule,
-    share: BudgetShare,
-    now: Timestamp,
 }
 
 /// Why a list is not read for some time.
@@ -154,7 +148,7 @@ impl Worker {
             return Ok(until(due, now));
         }
         if row.int("has_waits")? == 0 {
-            self.remove_list(&row.text("project")?, now).await?;
+            self.remove_list(&read_project(&row)?, now).await?;
             return Ok(Duration::ZERO);
         }
         let Some(due) = self.claim_list().await? else { return Ok(MAX_IDLE) };
@@ -169,12 +163,15 @@ impl Worker {
     }
 
     /// Does not read the list of a project any more whose waits have ended or are paused.
-    async fn remove_list(&self, project: &str, now: Timestamp) -> Result<(), StoreError> {
+    async fn remove_list(&self, project: &ProjectId, now: Timestamp) -> Result<(), StoreError> {
         let mut transaction = self.store.database.begin().await?;
+        transaction.lock_project(project, false).await?;
+        let project = project.as_str();
         let sql = "SELECT state FROM cce_lists WHERE project = $1 FOR UPDATE";
         let row = transaction.row(sql, &[project.into()]).await?;
         let mut state = row.map(|row| read_state(&row)).unwrap_or_default();
         let urgency = state.urgency.take();
+        state.read_at = None;
         let sql = "UPDATE cce_lists SET active = 0, missed = NULL, state = $2 WHERE project = $1";
         transaction.execute(sql, &[project.into(), (&to_json(&state)?).into()]).await?;
         // The paused waits, which are due when the project is resumed.
@@ -209,13 +206,11 @@ impl Worker {
         let projects = self.clients.filter();
         let values = [now.into(), (&projects).into()];
         let Some(row) = transaction.row(sql, &values).await? else { return Ok(None) };
-        let (text, lists) = (row.text("project")?, row.int("lists")?);
-        let project: ProjectId =
-            text.parse().map_err(|error| StoreError::unreadable("cce_lists.project", error))?;
+        let (project, lists) = (read_project(&row)?, row.int("lists")?);
         let Some(client) = self.clients.for_project(&project) else { return Ok(None) };
         let lease = now.saturating_add(LEASE).unwrap_or(now);
         let sql = "UPDATE cce_lists SET lease = $2 WHERE project = $1";
-        transaction.execute(sql, &[(&text).into(), lease.into()]).await?;
+        transaction.execute(sql, &[project.as_str().into(), lease.into()]).await?;
         budget.consume(slot);
         budget.save(&mut transaction).await?;
         transaction.commit().await?;
@@ -235,7 +230,7 @@ impl Worker {
 
     /// Stores what a list has shown.
     ///
-    /// Locks the waits before the budget, as the end of an attempt does.
+    /// Locks the waits before the history and the budget, as the end of an attempt does.
     async fn store_list(
         &self,
         due: &DueList,
@@ -258,10 +253,15 @@ impl Worker {
             urgencies.0 = state.urgency;
             let schedule = self.schedule_of(&due.client);
             let planner = Planner { schedule: &*schedule, share: due.share, now };
+            let mut observations = Vec::new();
             let interval = match result {
                 Ok(reading) if reading.body_len > MAX_LIST_BYTES => Err(Issue::TooLarge),
                 Ok(reading) => {
-                    self.read_rows(&mut transaction, due, reading, &mut state, &planner).await?
+                    let since = state.learned_until;
+                    (observations, state.learned_until) = self
+                        .durations(&mut transaction, &due.project, &due.client, reading, since)
+                        .await?;
+                    read_rows(&mut transaction, due, reading, &mut state, &planner).await?
                 }
                 Err(error) => Err(issue(error)),
             };
@@ -283,6 +283,7 @@ impl Worker {
                 state.missed().into(),
             ];
             transaction.execute(sql, &values).await?;
+            due.client.learned.record(&mut transaction, observations).await?;
         }
         let mut budget = SharedBudget::lock(&mut transaction).await?;
         budget.record(now, &stats(latency, result));
@@ -290,193 +291,54 @@ impl Worker {
         budget.save(&mut transaction).await?;
         transaction.commit().await
     }
-
-    /// Compares the rows with the jobs' own readings, and makes the attempts due whose jobs have
-    /// changed. Returns when the list is read next, which is never if the project has few waits.
-    async fn read_rows(
-        &self,
-        transaction: &mut Transaction,
-        due: &DueList,
-        reading: &ListReading,
-        state: &mut ListState,
-        planner: &Planner<'_>,
-    ) -> Result<Result<Option<Duration>, Issue>, StoreError> {
-        let learned_until = state.learned_until;
-        let (observations, learned_until) =
-            self.durations(transaction, &due.project, &due.client, reading, learned_until).await?;
-        due.client.learned.record(transaction, observations).await?;
-        let rows: HashMap<&str, RowState> = reading
-            .list
-            .rows()
-            .filter_map(|row| {
-                Some((row.uid()?, RowState::new(row.phase().as_ref(), row.updated_at())))
-            })
-            .collect();
-        let mut waits = Vec::new();
-        for row in rows_of_waits(transaction, &due.project, state.read_at).await? {
-            waits.push(ProjectWait::from_row(&row)?);
-        }
-        let (mut jobs, mut compared, mut misses) = (Jobs::default(), Vec::new(), 0);
-        for wait in &waits {
-            let row = rows.get(wait.job());
-            let comparison = row.map(|row| wait.listed().compare(*row, state.date, reading.date));
-            match comparison.and_then(|comparison| comparison.evidence) {
-                Some(true) => state.evidence.record_fresh(),
-                Some(false) => misses += 1,
-                None => {}
-            }
-            if wait.is_active {
-                jobs.add(planner, wait.reading.as_ref().filter(|_| row.is_some()));
-            }
-            compared.push((wait, comparison));
-        }
-        (state.date, state.read_at) = (reading.date, Some(planner.now));
-        state.learned_until = learned_until;
-        (0..misses).for_each(|_| state.evidence.record_miss());
-        if misses > 0 {
-            return Ok(Err(Issue::Stale));
-        }
-        let bytes = reading.body_len as f64 * due.lists as f64;
-        let pause = Duration::try_from_secs_f64(bytes / BYTES_PER_SECOND).unwrap_or(Duration::MAX);
-        let interval = state.plan(&jobs, planner, pause);
-        for (wait, comparison) in compared {
-            wait.update(transaction, comparison, state.urgency.is_some(), planner).await?;
-        }
-        Ok(Ok(interval))
-    }
 }
 
-impl Planner<'_> {
-    /// Returns what the schedule would plan now for a request that shows `jobs` jobs.
-    fn plan(&self, reading: &LastReading, jobs: u32) -> Option<PollPlan> {
-        reading.plan(self.schedule, self.share, self.now, jobs)
+/// Compares the rows with the jobs' own readings, and makes the attempts due whose jobs have changed.
+/// Returns when the list is read next, which is never if the project has few waits.
+async fn read_rows(
+    transaction: &mut Transaction,
+    due: &DueList,
+    reading: &ListReading,
+    state: &mut ListState,
+    planner: &Planner<'_>,
+) -> Result<Result<Option<Duration>, Issue>, StoreError> {
+    let row_state = |row: JobRow<'_>| RowState::new(row.phase().as_ref(), row.updated_at());
+    let rows = reading.list.rows().filter_map(|row| Some((row.uid()?, row_state(row))));
+    let rows: HashMap<&str, RowState> = rows.collect();
+    let waits = waits(transaction, &due.project, state.read_at).await?;
+    let (mut jobs, mut compared, mut misses) = (Jobs::default(), Vec::new(), 0);
+    for wait in &waits {
+        let row = rows.get(wait.job());
+        let comparison = row.map(|row| wait.listed().compare(*row, state.date, reading.date));
+        match comparison.and_then(|comparison| comparison.evidence) {
+            Some(true) => state.evidence.record_fresh(),
+            Some(false) => misses += 1,
+            None => {}
+        }
+        if wait.is_active {
+            jobs.add(planner, wait.reading.as_ref().filter(|_| row.is_some()));
+        }
+        compared.push((wait, comparison));
     }
+    (0..misses).for_each(|_| state.evidence.record_miss());
+    (state.date, state.read_at) = (reading.date, Some(planner.now));
+    let interval = if misses == 0 {
+        let bytes = reading.body_len as f64 * due.lists as f64;
+        let pause = Duration::try_from_secs_f64(bytes / BYTES_PER_SECOND);
+        Ok(state.plan(&jobs, planner, pause.unwrap_or(Duration::MAX)))
+    } else {
+        Err(Issue::Stale)
+    };
+    let covers = misses == 0 && state.urgency.is_some();
+    for (wait, comparison) in compared {
+        wait.update(transaction, comparison, covers, planner).await?;
+    }
+    Ok(interval)
 }
 
 /// Reads what is known of a list. What another version wrote is forgotten.
 fn read_state(row: &Row) -> ListState {
     row.json("state").ok().flatten().unwrap_or_default()
-}
-
-/// A wait of the project, as far as a list concerns it.
-struct ProjectWait {
-    key: String,
-    /// What the last list has shown.
-    before: Option<Listed>,
-    reading: Option<LastReading>,
-    tick: i64,
-    is_in_flight: bool,
-    is_covered: bool,
-    is_active: bool,
-}
-
-/// Returns the active waits of a project, and those of any project that have finished since the last
-/// list.
-async fn rows_of_waits(
-    transaction: &mut Transaction,
-    project: &ProjectId,
-    read_at: Option<Timestamp>,
-) -> Result<Vec<Row>, StoreError> {
-    // In the order in which they are updated.
-    let sql = "SELECT key, tick, lease, listed, reading, covered, outcome FROM cce_waits \
-               WHERE project = $1 AND outcome IS NULL AND paused = 0 ORDER BY key";
-    let mut rows = transaction.rows(sql, &[project.as_str().into()]).await?;
-    if let Some(read_at) = read_at {
-        let since = read_at.saturating_sub(FINISHED_OVERLAP).unwrap_or(read_at);
-        // The index by time finds few waits. One by project might find all that are kept.
-        let sql = "SELECT key, tick, lease, listed, reading, covered, outcome FROM cce_waits \
-                   WHERE finished_at >= $1 AND listed IS NOT NULL ORDER BY key";
-        for row in transaction.rows(sql, &[since.into()]).await? {
-            if row.text("key")?.split_once(':').is_some_and(|(of, _)| of == project.as_str()) {
-                rows.push(row);
-            }
-        }
-    }
-    Ok(rows)
-}
-
-impl ProjectWait {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            key: row.text("key")?,
-            // What another version wrote is forgotten.
-            before: row.json::<Listed>("listed").ok().flatten(),
-            reading: row.json("reading").ok().flatten(),
-            tick: row.int("tick")?,
-            is_in_flight: row.opt_int("lease")?.is_some(),
-            is_covered: row.int("covered")? != 0,
-            is_active: row.opt_text("outcome")?.is_none(),
-        })
-    }
-
-    fn listed(&self) -> ListedWait {
-        let own = self.reading.as_ref().map(|reading| reading.state);
-        let Self { before, tick, is_in_flight, .. } = *self;
-        ListedWait { before, own, tick, is_in_flight }
-    }
-
-    fn job(&self) -> &str {
-        self.key.split_once(':').map_or("", |(_, job)| job)
-    }
-
-    /// Writes what the list has shown of this wait, if that has changed. `covers` is whether the list
-    /// replaces readings of its jobs.
-    async fn update(
-        &self,
-        transaction: &mut Transaction,
-        comparison: Option<Comparison>,
-        covers: bool,
-        planner: &Planner<'_>,
-    ) -> Result<(), StoreError> {
-        let has_forecast = self.reading.as_ref().is_some_and(|reading| reading.forecast.is_some());
-        let agrees = comparison.is_some_and(|comparison| comparison.agrees);
-        let is_covered = covers && agrees && has_forecast && self.is_active;
-        let listed = comparison.map(|comparison| comparison.listed);
-        if listed != self.before || is_covered != self.is_covered {
-            let listed = listed.as_ref().map(to_json).transpose()?;
-            let sql = "UPDATE cce_waits SET listed = $2, covered = $3 WHERE key = $1";
-            let values = [(&self.key).into(), listed.as_deref().into(), is_covered.into()];
-            transaction.execute(sql, &values).await?;
-        }
-        if self.is_covered && !is_covered && self.is_active {
-            plan_without_list(transaction, &self.key, self.reading.as_ref(), planner).await?;
-        }
-        if comparison.is_some_and(|comparison| comparison.is_hint) && self.is_active {
-            hint(transaction, &self.key, planner.now).await?;
-        }
-        Ok(())
-    }
-}
-
-/// Forgets what the list has shown, and lets the jobs be read as without it.
-async fn forget_rows(
-    transaction: &mut Transaction,
-    project: &str,
-    planner: &Planner<'_>,
-) -> Result<(), StoreError> {
-    let sql = "SELECT key, reading FROM cce_waits \
-               WHERE project = $1 AND outcome IS NULL AND covered = 1 ORDER BY key";
-    for row in transaction.rows(sql, &[project.into()]).await? {
-        let reading = row.json("reading").ok().flatten();
-        plan_without_list(transaction, &row.text("key")?, reading.as_ref(), planner).await?;
-    }
-    let sql = "UPDATE cce_waits SET listed = NULL, covered = 0 \
-               WHERE project = $1 AND outcome IS NULL AND listed IS NOT NULL";
-    transaction.execute(sql, &[project.into()]).await.map(drop)
-}
-
-/// Makes the next attempt of a wait due when it would be without the list, if that is earlier.
-async fn plan_without_list(
-    transaction: &mut Transaction,
-    key: &String,
-    reading: Option<&LastReading>,
-    planner: &Planner<'_>,
-) -> Result<(), StoreError> {
-    let due = |of: &LastReading| of.due_without_list(planner.schedule, planner.share, planner.now);
-    let Some(due) = reading.and_then(due) else { return Ok(()) };
-    let sql = "UPDATE cce_waits SET due = $2, changed_at = $3 \
-               WHERE key = $1 AND outcome IS NULL AND due > $2";
-    transaction.execute(sql, &[key.into(), due.into(), planner.now.into()]).await.map(drop)
 }
 
 /// Returns how long a list is not read because of this issue.
@@ -487,7 +349,7 @@ fn suspend(
     result: &Result<ListReading, FetchError>,
 ) -> Duration {
     let length = state.evidence.suspend(issue != Issue::Failed);
-    (state.urgency, state.date) = (None, None);
+    (state.urgency, state.date, state.read_at) = (None, None, None);
     let seconds = length.as_secs();
     let error = result.as_ref().err().map(tracing::field::display);
     tracing::warn!(project, seconds, ?issue, error, "the list of jobs is not read for some time");

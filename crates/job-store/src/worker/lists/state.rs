@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use job_poller::{budget::UrgencyBucket, durable::ListEvidence};
 use serde::{Deserialize, Serialize};
 
-use super::{MIN_WAITS, Planner};
+use super::{MIN_WAITS, project_waits::Planner};
 use crate::row::LastReading;
 
 /// What is known of a list, as stored.

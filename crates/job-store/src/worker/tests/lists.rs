@@ -8,8 +8,8 @@ use super::*;
 use crate::{WaitKey, database::Row};
 
 /// A service with jobs, and a store that waits for them.
-pub(super) struct Bed {
-    pub(super) bed: TestBed,
+struct Bed {
+    bed: TestBed,
     sim: Arc<Sim>,
     /// The keys of the waits, and when their jobs end, in seconds since the start.
     jobs: Vec<(WaitKey, f64)>,
@@ -17,7 +17,7 @@ pub(super) struct Bed {
 
 /// What the waits for all jobs have cost.
 #[derive(Debug)]
-pub(super) struct Figures {
+struct Figures {
     /// The number of requests, including the lists.
     requests: u32,
     lists: u32,
@@ -27,7 +27,7 @@ pub(super) struct Figures {
 }
 
 impl Figures {
-    pub(super) fn new(sim: &Sim, delays: &[f64]) -> Self {
+    fn new(sim: &Sim, delays: &[f64]) -> Self {
         Self {
             requests: sim.requests(),
             lists: sim.list_requests(),
@@ -37,29 +37,21 @@ impl Figures {
     }
 }
 
-/// Returns the plans of jobs that take from 150 to 450 seconds, in no order. With a seed, the
+/// Returns the plans of jobs that take from 150 to 450 seconds, in no order. If `is_random`, the
 /// durations of their steps are random, so that less can be learned.
-pub(super) fn plans(count: u64, seed: Option<u64>) -> impl Iterator<Item = Plan> {
+fn plans(count: u64, is_random: bool) -> impl Iterator<Item = Plan> {
     (0..count).map(move |number| {
         let seconds = 150 + number * 189 % 300;
         let plan = Plan::create_cluster().with_duration(Duration::from_secs(seconds));
-        match seed {
-            Some(seed) => plan.with_random_durations(seed + number),
-            None => plan,
-        }
+        if is_random { plan.with_random_durations(number) } else { plan }
     })
 }
 
-pub(super) const ENDPOINT: &str = "https://cce.example";
+const ENDPOINT: &str = "https://cce.example";
 
 impl Bed {
     /// Starts waits for `count` jobs. See [`plans`].
-    pub(super) async fn new(
-        endpoint: &str,
-        count: u64,
-        reads_lists: bool,
-        seed: Option<u64>,
-    ) -> Self {
+    async fn new(endpoint: &str, count: u64, reads_lists: bool, is_random: bool) -> Self {
         let mut bed = TestBed::new(&[RUNNING]).await;
         let plan = Plan::create_cluster().with_duration(Duration::from_secs(1));
         let sim = Arc::new(Sim::with_clock(plan, TimeSource::Clock, bed.clock.clone()));
@@ -69,7 +61,7 @@ impl Bed {
         let worker = Worker::new(bed.store.clone(), client).with_clock(clock);
         bed.worker = worker.read_lists_of_jobs(reads_lists);
         let mut jobs = Vec::new();
-        for plan in plans(count, seed) {
+        for plan in plans(count, is_random) {
             let seconds = plan.duration().as_secs_f64();
             let key = WaitKey { project: sim.project().clone(), job: sim.add(plan) };
             bed.store.watch(&key, &Watch::new()).await.unwrap();
@@ -78,7 +70,7 @@ impl Bed {
         Self { bed, sim, jobs }
     }
 
-    pub(super) async fn run_until_finished(&self) {
+    async fn run_until_finished(&self) {
         let mut seconds = 400;
         while self.count("SELECT count(*) AS count FROM cce_waits WHERE outcome IS NULL").await > 0
         {
@@ -102,7 +94,7 @@ impl Bed {
         self.sim.set_list_faults(ListFault::parse_list(faults).unwrap());
     }
 
-    pub(super) async fn figures(&self) -> Figures {
+    async fn figures(&self) -> Figures {
         let mut delays = Vec::new();
         for (key, ends) in &self.jobs {
             let status = self.bed.store.get(key).await.unwrap().unwrap();
@@ -132,12 +124,11 @@ impl Bed {
 async fn a_fresh_list_saves_requests_and_does_not_delay_ends() {
     let mut figures = Vec::new();
     for reads_lists in [false, true] {
-        let bed = Bed::new(ENDPOINT, 30, reads_lists, Some(0)).await;
+        let bed = Bed::new(ENDPOINT, 30, reads_lists, true).await;
         bed.run_until_finished().await;
         figures.push(bed.figures().await);
     }
     let [single, listed] = &figures[..] else { panic!() };
-    println!("without lists {single:?}, with lists {listed:?}");
     assert_eq!(single.lists, 0);
     let saves = f64::from(listed.requests) <= 0.6 * f64::from(single.requests);
     let is_early = listed.mean_delay <= 1.15 * single.mean_delay;
@@ -155,7 +146,7 @@ async fn a_list_that_is_wrong_delays_no_end_for_long() {
         ("missing:0.5", 60.0, 20..=200),
     ];
     for (faults, max_delay, lists) in rows {
-        let bed = Bed::new(ENDPOINT, 12, true, None).await;
+        let bed = Bed::new(ENDPOINT, 12, true, false).await;
         bed.set_faults(faults);
         bed.run_until_finished().await;
         let (sent, figures) = (bed.sim.list_requests(), bed.figures().await);
@@ -167,7 +158,7 @@ async fn a_list_that_is_wrong_delays_no_end_for_long() {
 #[tokio::test]
 async fn a_list_that_cannot_be_read_is_rarely_read() {
     for faults in ["403", "503", "oversized", "stall"] {
-        let bed = Bed::new(ENDPOINT, 12, true, None).await;
+        let bed = Bed::new(ENDPOINT, 12, true, false).await;
         bed.set_faults(faults);
         bed.bed.run_until(200).await;
         // At once, after one minute, and after three.
@@ -178,7 +169,7 @@ async fn a_list_that_cannot_be_read_is_rarely_read() {
 
 #[tokio::test]
 async fn a_list_that_freezes_is_not_trusted_any_more() {
-    let bed = Bed::new(ENDPOINT, 20, true, None).await;
+    let bed = Bed::new(ENDPOINT, 20, true, false).await;
     bed.bed.run_until(140).await;
     assert_eq!(bed.covered().await, 20, "the list has shown enough changes");
     bed.set_faults("frozen:140");
@@ -197,7 +188,7 @@ async fn a_list_that_freezes_is_not_trusted_any_more() {
 
 #[tokio::test]
 async fn two_workers_do_not_read_the_same_list() {
-    let bed = Bed::new(ENDPOINT, 12, true, None).await;
+    let bed = Bed::new(ENDPOINT, 12, true, false).await;
     let worker = &bed.bed.worker;
     worker.add_lists().await.unwrap();
     let first = worker.claim_list().await.unwrap();
@@ -209,7 +200,7 @@ async fn two_workers_do_not_read_the_same_list() {
 
 #[tokio::test]
 async fn lists_of_paused_projects_are_not_read() {
-    let bed = Bed::new(ENDPOINT, 12, true, None).await;
+    let bed = Bed::new(ENDPOINT, 12, true, false).await;
     bed.bed.store.pause(bed.sim.project()).await.unwrap();
     bed.bed.run_until(60).await;
     assert_eq!(bed.sim.requests(), 0);
@@ -225,7 +216,7 @@ async fn lists_of_paused_projects_are_not_read() {
 
 #[tokio::test]
 async fn the_lists_of_small_projects_are_not_read() {
-    let bed = Bed::new(ENDPOINT, 9, true, None).await;
+    let bed = Bed::new(ENDPOINT, 9, true, false).await;
     bed.bed.run_until(100).await;
     assert_eq!(bed.sim.list_requests(), 0);
 }
@@ -233,7 +224,7 @@ async fn the_lists_of_small_projects_are_not_read() {
 #[tokio::test]
 async fn other_jobs_in_the_list_are_learned_from_once_and_not_on_loopback() {
     for (endpoint, expected) in [(ENDPOINT, Some(3.0..=5.0)), ("http://127.0.0.1:1", None)] {
-        let bed = Bed::new(endpoint, 12, true, None).await;
+        let bed = Bed::new(endpoint, 12, true, false).await;
         for minutes in 5..9 {
             let plan = Plan::create_cluster().with_duration(Duration::from_secs(minutes * 60));
             bed.sim.add_finished(plan, Duration::from_secs(600 * minutes));

@@ -40,12 +40,12 @@ fn a_list_is_read_as_often_as_it_saves_requests() {
         (10, 0, 0.25, Some(11.0), false),
         (50, 0, 0.25, Some(2.2), false),
         // The budget is used up.
-        (50, 0, 25.0, Some(21.8), false),
+        (50, 0, 25.0, Some(21.9), false),
         (5, 1, 0.25, None, false),
         (10, 1, 0.25, Some(4.9), true),
         (50, 100, 0.25, Some(2.0), true),
         (50, 100, 25.0, Some(15.5), true),
-        (2, 100, 0.25, Some(7.8), true),
+        (2, 100, 0.25, Some(7.7), true),
         (1, 100, 0.25, None, false),
     ];
     for (waits, shown, price, expected, covers) in rows {
