@@ -132,9 +132,9 @@ impl Worker {
         let mut transaction = self.store.database.begin_read().await?;
         let now = transaction.now().await?;
         let sql = concat!(
-            "SELECT project, due, CASE WHEN EXISTS (SELECT 1 FROM cce_waits \
-             WHERE cce_waits.project = cce_lists.project AND outcome IS NULL AND paused = 0) \
-             THEN 1 ELSE 0 END AS has_waits \
+            "SELECT project, due, (SELECT count(*) FROM (SELECT 1 FROM cce_waits \
+             WHERE cce_waits.project = cce_lists.project AND outcome IS NULL AND paused = 0 \
+             LIMIT 1) AS first) AS has_waits \
              FROM cce_lists WHERE active = 1 AND (lease IS NULL OR lease <= $1) AND ",
             served!("$2"),
             " ORDER BY due LIMIT 1"
