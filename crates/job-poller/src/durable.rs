@@ -3,6 +3,10 @@
 //! [`Wait`](crate::Wait) and `Fleet` keep their waits in memory. An engine that stores them keeps a
 //! [`StoredWait`] for each [`WaitKey`], calls it when its next attempt is due, and replaces it with a
 //! [`StoredResult`] at the end.
+//!
+//! An engine that also reads lists of jobs compares their rows with the jobs' own readings
+//! ([`RowState`]), counts how often the list was right ([`ListEvidence`]), and passes the result to
+//! [`StoredWait::step_listed`]. From the [`Forecast`] of each job follows when it reads the list again.
 
 mod wait_key;
 mod stored_wait;
@@ -12,4 +16,8 @@ pub use self::{
     stored_result::StoredResult,
     stored_wait::StoredWait,
     wait_key::{WaitKey, WaitKeyError},
+};
+pub use crate::{
+    listing::{ListEvidence, RowAge, RowState},
+    machine::forecast::Forecast,
 };

@@ -112,6 +112,7 @@ pub mod testing;
 pub mod budget;
 pub mod observer;
 mod report;
+mod listing;
 pub mod durable;
 #[cfg(feature = "tokio")]
 mod wait;

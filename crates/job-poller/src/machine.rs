@@ -23,6 +23,7 @@ mod sub_job_lookup;
 mod object_status;
 mod reading_objects;
 mod state;
+pub(crate) mod forecast;
 mod reduced;
 // The machine as serializable data, and the error that contains it.
 pub(crate) mod checkpoint;
@@ -63,10 +64,8 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "tokio")]
 use self::sub_job_lookup::Lookup;
-use self::{error_limits::RecentErrors, reduced::ReadingHashes, state::State};
-use crate::schedule::JobObservation;
-#[cfg(feature = "tokio")]
-use crate::schedule::{BudgetShare, CompletedSteps, PollPlan, PollState, Schedule};
+use self::{error_limits::RecentErrors, forecast::Forecast, reduced::ReadingHashes, state::State};
+use crate::schedule::{JobObservation, PollState};
 
 /// A state machine that waits for one job and performs no I/O.
 ///
@@ -275,38 +274,25 @@ impl Machine {
         is_waiting.then(|| self.not_before.get())
     }
 
-    /// Returns what a schedule would plan now for a request that shows `jobs` jobs. The last
-    /// reading was `since_reading` ago.
+    /// Returns what a schedule has to know to plan a request for the job, at any time after its last
+    /// reading. `elapsed` is the time of the last reading since the wait began.
     ///
-    /// Returns `None` before the first reading, and while the job settles or sub-jobs are looked up.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn plan_now(
-        &self,
-        schedule: &dyn Schedule,
-        share: BudgetShare,
-        elapsed: Duration,
-        since_reading: Duration,
-        jobs: u32,
-    ) -> Option<PollPlan> {
+    /// Returns `None` before the first reading, and while the job settles, sub-jobs are looked up or
+    /// objects are read.
+    pub(crate) fn forecast(&self, elapsed: Duration) -> Option<Forecast> {
         let digest = self.snapshot.as_ref()?.digest();
         if !matches!(self.state, State::Polling) {
             return None;
         }
-        let age = self.observed_until.get().saturating_add(since_reading);
         // The first delay after the first reading is spread at random, and this is not that delay.
         let count = self.readings.max(2);
-        let PollState { elapsed, random, .. } = self.poll_state(elapsed, count);
-        let state = CompletedSteps::from_digest(digest, age).poll_state(digest.job_type(), age);
-        let nearly_done = self.nearly_done;
-        Some(schedule.plan(&PollState {
-            elapsed,
-            count,
-            random,
-            nearly_done,
-            share: Some(share),
-            jobs_per_request: jobs,
-            ..state
-        }))
+        let state = PollState {
+            age: self.observed_until.get(),
+            job_type: digest.job_type(),
+            nearly_done: self.nearly_done,
+            ..self.poll_state(elapsed, count)
+        };
+        Some(Forecast::new(&state, digest.step_ends()))
     }
 
     /// Returns when the next attempt is due, as a time since the wait began.

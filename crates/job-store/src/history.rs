@@ -75,13 +75,19 @@ impl LearnedSchedule {
         Ok(())
     }
 
-    /// Adds what a wait has observed to the history in the database.
+    /// Returns whether the history is stored, because the endpoint is not on loopback.
+    pub(crate) const fn is_stored(&self) -> bool {
+        self.host.is_some()
+    }
+
+    /// Adds what waits have observed to the history in the database.
     pub(crate) async fn record(
         &self,
         transaction: &mut Transaction,
-        observations: [Option<JobObservation>; 2],
+        observations: impl AsRef<[Option<JobObservation>]>,
     ) -> Result<(), StoreError> {
         let Some(host) = &self.host else { return Ok(()) };
+        let observations = observations.as_ref();
         if observations.iter().all(Option::is_none) {
             return Ok(());
         }

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use job_model::ProjectId;
 use job_poller::{
     WaitPolicy,
-    durable::{StoredResult, StoredWait, WaitKey},
+    durable::{Forecast, RowState, StoredResult, StoredWait, WaitKey},
+    schedule::{BudgetShare, PollPlan, Schedule},
 };
 use job_transport::JobSnapshot;
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,10 @@ pub(crate) struct WaitRow {
     pub(crate) lease: Option<Timestamp>,
     pub(crate) is_hinted: bool,
     pub(crate) is_paused: bool,
+    pub(crate) reading: Option<LastReading>,
+    /// The probability that the list of the project does not show the next change of the job. 1 if the
+    /// list replaces no readings of it. Only lists change it.
+    pub(crate) miss_probability: f64,
     /// When the job is expected to end, if such jobs were observed.
     pub(crate) expected_end: Option<Timestamp>,
     pub(crate) created_at: Timestamp,
@@ -42,6 +47,42 @@ pub(crate) enum WaitState {
     /// The wait, and when its next attempt is due.
     Active(Box<StoredWait>, Timestamp),
     Finished(StoredResult, Timestamp),
+}
+
+/// The last reading of a job, as far as lists concern it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct LastReading {
+    pub(crate) state: RowState,
+    /// By the clock of the database.
+    pub(crate) at: Timestamp,
+    /// `None` if the job has ended or settles, or if objects are read.
+    pub(crate) forecast: Option<Forecast>,
+}
+
+impl LastReading {
+    /// Returns what the schedule would plan at `now` for a request that shows `jobs` jobs.
+    pub(crate) fn plan(
+        &self,
+        schedule: &dyn Schedule,
+        share: BudgetShare,
+        now: Timestamp,
+        jobs: u32,
+    ) -> Option<PollPlan> {
+        let since = now.duration_since(self.at).try_into().unwrap_or_default();
+        Some(self.forecast.as_ref()?.plan(schedule, share, since, jobs))
+    }
+
+    /// Returns when the job would be read next if no list showed it, as known at `now`. `None` if a
+    /// list changes nothing.
+    pub(crate) fn due_without_list(
+        &self,
+        schedule: &dyn Schedule,
+        share: BudgetShare,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let delay = self.plan(schedule, share, now, 1)?.delay;
+        Some(self.at.saturating_add(delay).unwrap_or(now).max(now))
+    }
 }
 
 /// A policy that was requested while an attempt was in flight.
@@ -67,7 +108,9 @@ impl Extension {
 macro_rules! columns {
     () => {
         "key, number, tick, wait, snapshot, extension, receivers, due, lease, hinted, paused, \
-         outcome, has_job_ended, is_success, result, expected_end, created_at, finished_at"
+         reading, outcome, has_job_ended, is_success, result, expected_end, created_at, \
+         finished_at, (SELECT missed FROM cce_lists \
+         WHERE cce_lists.project = cce_waits.project AND covered = 1) AS missed"
     };
 }
 pub(crate) use columns;
@@ -106,6 +149,9 @@ impl WaitRow {
             lease: row.time("lease")?,
             is_hinted: row.int("hinted")? != 0,
             is_paused: row.int("paused")? != 0,
+            // What another version wrote is forgotten.
+            reading: row.json("reading").unwrap_or_default(),
+            miss_probability: row.opt_int("missed")?.map_or(1.0, |missed| missed as f64 / 1e6),
             expected_end: row.time("expected_end")?,
             created_at,
         })
@@ -152,14 +198,15 @@ impl WaitRow {
         let key = self.key.to_string();
         let receivers = to_json(&self.receivers)?;
         let extension = self.extension.as_ref().map(to_json).transpose()?;
+        let reading = self.reading.as_ref().map(to_json).transpose()?;
         match &self.state {
             WaitState::Active(wait, due) => {
                 let snapshot = wait.checkpoint().machine().snapshot();
                 let text = to_json(&wait.as_ref().clone().with_snapshot(None))?;
                 let sql = "UPDATE cce_waits SET tick = $2, wait = $3, extension = $4, receivers = $5, \
                            due = $6, earliest = $7, lease = $8, hinted = $9, expected_end = $10, \
-                           changed_at = $11 WHERE key = $1";
-                let values: [Value<'_>; 11] = [
+                           changed_at = $11, reading = $12 WHERE key = $1";
+                let values: [Value<'_>; 12] = [
                     (&key).into(),
                     self.tick.into(),
                     (&text).into(),
@@ -171,6 +218,7 @@ impl WaitRow {
                     self.is_hinted.into(),
                     self.expected_end.into(),
                     now.into(),
+                    reading.as_deref().into(),
                 ];
                 transaction.execute(sql, &values).await?;
                 let is_same = match (before, snapshot) {
@@ -189,8 +237,8 @@ impl WaitRow {
                            extension = NULL, receivers = $3, due = NULL, earliest = NULL, \
                            lease = NULL, hinted = 0, outcome = $4, has_job_ended = $5, result = $6, \
                            finished_at = $7, expected_end = NULL, changed_at = $8, \
-                           is_success = $9 WHERE key = $1";
-                let values: [Value<'_>; 9] = [
+                           is_success = $9, reading = $10 WHERE key = $1";
+                let values: [Value<'_>; 10] = [
                     (&key).into(),
                     self.tick.into(),
                     (&receivers).into(),
@@ -200,6 +248,7 @@ impl WaitRow {
                     (*finished_at).into(),
                     now.into(),
                     result.is_success().into(),
+                    reading.as_deref().into(),
                 ];
                 transaction.execute(sql, &values).await?;
             }

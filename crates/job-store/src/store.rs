@@ -6,7 +6,7 @@ mod projects;
 mod summary;
 
 use std::{
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
     sync::Arc,
     time::Duration,
 };
@@ -288,12 +288,13 @@ async fn start(
     watch: &Watch,
     now: Timestamp,
 ) -> Result<Option<WaitRow>, StoreError> {
-    let seed = RandomState::new().hash_one(0);
     transaction.lock_project(&key.project, false).await?;
     let paused = "SELECT project FROM cce_paused_projects WHERE project = $1";
     let paused = transaction.row(paused, &[key.project.as_str().into()]).await?;
     // Derived from the time, so that it is not used again after the row of this wait is deleted.
     let number = previous.map_or(0, |row| row.number + 1).max(now.as_millisecond());
+    // Two waits have different delays.
+    let seed = BuildHasherDefault::<DefaultHasher>::default().hash_one((key, number));
     let mut row = WaitRow {
         key: key.clone(),
         number,
@@ -307,6 +308,8 @@ async fn start(
         lease: None,
         is_hinted: false,
         is_paused: paused.is_some(),
+        reading: None,
+        miss_probability: 1.0,
         expected_end: None,
         created_at: now,
     };

@@ -235,13 +235,16 @@ impl TestBed {
     /// start.
     pub(crate) async fn run_until(&self, seconds: u64) {
         let end = Duration::from_secs(seconds);
-        let mut next_list = self.clock.monotonic();
+        let (mut next_search, mut next_list) = (self.clock.monotonic(), self.clock.monotonic());
         while self.clock.monotonic() < end {
-            if self.clock.monotonic() >= next_list {
-                self.worker.read_list().await;
-                next_list += Duration::from_secs(1);
+            let now = self.clock.monotonic();
+            if now >= next_list {
+                let is_search = now >= next_search;
+                next_list = now.saturating_add(self.worker.read_list(is_search).await);
+                next_search = if is_search { now + Duration::from_secs(10) } else { next_search };
             }
             let idle = self.worker.run_once().await;
+            let idle = idle.min(next_list.saturating_sub(self.clock.monotonic()));
             let left = end.saturating_sub(self.clock.monotonic());
             self.clock.advance(idle.min(left).max(Duration::from_micros(1)));
         }

@@ -138,11 +138,22 @@ impl Worker {
         self
     }
 
-    /// Sets whether lists of jobs are read. They are by default.
+    /// Sets whether lists of jobs are read. They are by default. Use the same setting in all workers.
     ///
-    /// While the budget is used up, the list of each project with at least ten waits is read, at most
-    /// every five seconds, with at most a tenth of the requests. If a row shows the end of a job, the
-    /// job is read next. A list that cannot be read is suspended for a minute, and up to an hour.
+    /// The list of each project with at least ten waits is read, and as long as that saves requests also
+    /// with fewer. One request shows many jobs, so a
+    /// list is read more often the more jobs are likely to end, at most every two seconds, with slots
+    /// of the budget. If a row shows that a job has changed or ended, the job is read next. No outcome
+    /// comes from a list.
+    ///
+    /// Each change that a job's own reading shows and that the list shows as well makes the readings
+    /// of the jobs in the list rarer: up to one in 300 s, instead of 60 s. A list that lacks a change,
+    /// is refused, takes longer than 5 s, is larger than 4 MiB or cannot be read is not read for a
+    /// minute, then for two, and so on up to an hour. Its jobs are then read as without it. So an end
+    /// that a list does not show is read at most 300 s later, if the budget permits that.
+    ///
+    /// The default [`schedule`](Self::schedule) also learns from the rows how long other jobs took,
+    /// except on loopback.
     #[must_use]
     pub const fn read_lists_of_jobs(mut self, reads_lists: bool) -> Self {
         self.reads_lists = reads_lists;
@@ -322,9 +333,20 @@ impl Worker {
         self
     }
 
-    /// Reads a list if one is due, as `run` does every second.
-    pub(crate) async fn read_list(&self) {
-        self.read_due_list(true).await.unwrap();
+    /// Reads the lists that are due, as `run` does. Returns how long none is due.
+    pub(crate) async fn read_list(&self, is_search: bool) -> Duration {
+        if !self.reads_lists {
+            return Duration::MAX;
+        }
+        if is_search {
+            self.add_lists().await.unwrap();
+        }
+        loop {
+            let idle = self.read_due_list().await.unwrap();
+            if !idle.is_zero() {
+                return idle.clamp(MIN_IDLE, MAX_IDLE);
+            }
+        }
     }
 
     /// Makes the attempts that are due now, one after the other, and delivers the notifications.

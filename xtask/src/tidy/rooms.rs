@@ -23,7 +23,7 @@ const ORDER: &[(&str, &str)] = &[
     // describes the result of a wait, which `machine` defines.
     (
         "job-poller",
-        "reply_script schedule machine source testing budget observer report durable wait fleet",
+        "reply_script schedule machine source testing budget observer report listing durable wait fleet",
     ),
     (
         "job-report",

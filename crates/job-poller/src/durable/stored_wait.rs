@@ -9,8 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     budget::UrgencyBucket,
-    machine::{Action, Input, Machine, Step, checkpoint::Checkpoint, policy::WaitPolicy},
-    schedule::{BudgetShare, Schedule},
+    listing::listed_share,
+    machine::{
+        Action, Input, Machine, Step, checkpoint::Checkpoint, forecast::Forecast,
+        policy::WaitPolicy,
+    },
+    schedule::{BudgetShare, PollPlan, Schedule},
 };
 
 /// An active wait: its checkpoint, and what a shared budget needs to know of its plan.
@@ -96,6 +100,13 @@ impl StoredWait {
         machine.policy().deadline().saturating_sub(elapsed)
     }
 
+    /// Returns what a schedule has to know to plan a request for the job, at any time after the last
+    /// step. It is `None` unless the job was read and is active.
+    #[must_use]
+    pub fn forecast(&self) -> Option<Forecast> {
+        self.checkpoint.machine().forecast(self.checkpoint.elapsed())
+    }
+
     /// Passes an input to the machine. `share` is this wait's share of a budget.
     pub fn step(
         &mut self,
@@ -104,7 +115,28 @@ impl StoredWait {
         now: Timestamp,
         input: Input,
     ) -> Step {
+        self.step_listed(schedule, share, 1.0, now, input)
+    }
+
+    /// Passes an input to the machine, if a list of jobs shows the job.
+    ///
+    /// `miss_probability` is the probability that the list does not show the next change
+    /// ([`ListEvidence::miss_probability`](super::ListEvidence::miss_probability)). The smaller it is,
+    /// the longer are the delays of the job's own readings, up to 300 s, or longer if the budget is
+    /// used up. 1 is the same as [`step`](Self::step), and so is each step in which the wait reads
+    /// clusters or nodes, because the list does not show them.
+    pub fn step_listed(
+        &mut self,
+        schedule: &dyn Schedule,
+        share: BudgetShare,
+        miss_probability: f64,
+        now: Timestamp,
+        input: Input,
+    ) -> Step {
         let (mut machine, elapsed) = self.checkpoint.clone().continue_at(now);
+        let is_job = !machine.is_reading_objects();
+        let missed = if is_job { miss_probability.clamp(1e-6, 1.0) } else { 1.0 };
+        let share = listed_share(share, missed);
         let step = machine.step_with_share(schedule, share, elapsed, input);
         self.earliest = match step.action {
             Action::SleepUntil(_) => machine
@@ -113,7 +145,11 @@ impl StoredWait {
             _ => None,
         };
         self.checkpoint = Checkpoint::new(machine, elapsed).with_taken_at(now);
-        self.urgency = step.plan.and_then(UrgencyBucket::from_plan).or(self.urgency);
+        let plan = step.plan.map(|plan| PollPlan {
+            urgency: plan.urgency.map(|urgency| urgency * missed.sqrt()),
+            ..plan
+        });
+        self.urgency = plan.and_then(UrgencyBucket::from_plan).or(self.urgency);
         step
     }
 

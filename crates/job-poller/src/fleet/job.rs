@@ -229,8 +229,9 @@ impl FleetJob {
         share: BudgetShare,
         jobs: u32,
     ) -> Option<PollPlan> {
-        let elapsed = self.elapsed(now);
-        self.machine.plan_now(&*self.schedule, share, elapsed, since_reading, jobs)
+        let read_at = self.elapsed(now).saturating_sub(since_reading);
+        let forecast = self.machine.forecast(read_at)?;
+        Some(forecast.plan(&*self.schedule, share, since_reading, jobs))
     }
 
     /// Replaces the schedule `before`, if this wait uses it.

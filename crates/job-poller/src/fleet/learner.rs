@@ -10,11 +10,10 @@ use std::{
 };
 
 use job_model::{JobId, Phase, job::JobRow};
-use job_transport::JobDigest;
 
 use crate::{
     machine::Machine,
-    schedule::{Adaptive, History, JobObservation, Schedule, step_ends},
+    schedule::{Adaptive, History, JobObservation, Schedule},
 };
 
 /// Where a wait's schedule comes from.
@@ -95,7 +94,7 @@ impl ScheduleSource {
         let Some(id) = row.uid().filter(|_| row.phase() == Some(Phase::Success)) else { return };
         if *left > 0 && learner.is_first_row(id) {
             *left -= 1;
-            let observation = row_observation(row);
+            let observation = JobObservation::from_row(row);
             learner.history.record(observation.as_ref());
             learner.learned_from_list |= observation.is_some();
         }
@@ -145,16 +144,6 @@ impl Learner {
         let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(id);
         self.known_rows.len() < MAX_KNOWN_ROWS && self.known_rows.insert(hash)
     }
-}
-
-/// Returns the duration of a job that succeeded, from its creation to its end, and its steps.
-fn row_observation(row: JobRow<'_>) -> Option<JobObservation> {
-    let (created, ended) = (row.created_at()?, row.completed_at().or_else(|| row.updated_at())?);
-    let took = Duration::try_from(ended.duration_since(created)).ok()?;
-    let digest = JobDigest::new(&row.decode().ok()?.job);
-    let steps = step_ends(&digest, took);
-    let observation = JobObservation::new(row.job_type()?, Duration::ZERO, took, true);
-    Some(observation.with_step_ends(steps))
 }
 
 /// If fewer jobs of a type are known, a list may have more of them.

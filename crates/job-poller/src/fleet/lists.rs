@@ -3,8 +3,6 @@
 //! Nothing that a list shows is reported as a reading. A row only decides when the job's own
 //! reading is made. So a list that is wrong costs time or requests, and never an outcome.
 
-mod evidence;
-mod row;
 mod state;
 mod listed_job;
 mod settings;
@@ -21,7 +19,6 @@ use job_model::JobId;
 pub use self::settings::ListReads;
 pub(super) use self::{
     listed_job::{ListedJob, Presence},
-    row::{RowAge, RowState},
     state::{ExpectedChange, ListActivity, ListState, MAX_EXPECTED_CHANGES},
 };
 use super::hints::HintRecall;

@@ -59,12 +59,13 @@ impl Worker {
 
     /// Makes the attempt that the machine asks for.
     async fn make_attempt(&self, claimed: &ClaimedWait, mut wait: StoredWait) -> Attempt {
-        let ClaimedWait { client, share, claimed_at, monotonic, .. } = claimed;
+        let ClaimedWait { row, client, share, claimed_at, monotonic, .. } = claimed;
         let now = || {
             let since = self.monotonic().saturating_sub(*monotonic);
             claimed_at.saturating_add(since).unwrap_or(Timestamp::MAX)
         };
         let schedule = self.schedule_of(client);
+        let missed = if self.reads_lists { row.miss_probability } else { 1.0 };
         let mut stats = AttemptStats::default();
         // The wait is due, or a request would stay unused.
         wait.advance(now());
@@ -72,7 +73,7 @@ impl Worker {
         let mut made_request = false;
         loop {
             let at = now();
-            let step = wait.step(&*schedule, *share, at, input);
+            let step = wait.step_listed(&*schedule, *share, missed, at, input);
             log_events(claimed, &wait, &step.events);
             let next = match step.action {
                 // Each object needs a slot of its own, because a job may have hundreds of nodes.

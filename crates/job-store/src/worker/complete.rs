@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use job_poller::{
     FinishedJob, WaitError, WaitErrorKind,
     budget::UrgencyBucket,
-    durable::{StoredResult, StoredWait},
+    durable::{Forecast, RowState, StoredResult, StoredWait},
     observer::WaitFinished,
     schedule::JobObservation,
 };
@@ -23,7 +23,7 @@ use crate::{
     database::Transaction,
     error::StoreError,
     outbox,
-    row::{WaitRow, WaitState},
+    row::{LastReading, WaitRow, WaitState},
 };
 
 impl Worker {
@@ -79,7 +79,7 @@ impl Worker {
                     finished = Some(WaitFinished::from_result(result));
                     None
                 }
-                None => plan(&mut row, claimed, &before, attempt),
+                None => self.plan(&mut row, claimed, &before, attempt),
             };
             let snapshot = before.checkpoint().machine().snapshot();
             row.update(&mut transaction, snapshot, attempt.ended_at).await?;
@@ -117,10 +117,62 @@ impl Worker {
         let stored = StoredResult::new(&row.key, result);
         outbox::insert(transaction, &row.key, row.number, &stored, &row.receivers, now).await?;
         row.state = WaitState::Finished(stored, now);
+        if let Ok(finished) = result {
+            let state = RowState::from_digest(finished.snapshot.digest());
+            row.reading = Some(LastReading { state, at: now, forecast: None });
+        }
         if self.schedule.is_none() {
             claimed.client.learned.record(transaction, observations(result)).await?;
         }
         Ok(())
+    }
+    /// Plans the next attempt, and returns the new urgency of the wait.
+    fn plan(
+        &self,
+        row: &mut WaitRow,
+        claimed: &ClaimedWait,
+        before: &StoredWait,
+        attempt: &Attempt,
+    ) -> Option<UrgencyBucket> {
+        let (mut wait, delay) = match &attempt.next {
+            Next::Plan(delay) => (attempt.wait.clone(), *delay),
+            // The wait goes on as if this attempt had not been made.
+            Next::Finish(_) => (before.clone(), Duration::ZERO),
+        };
+        let now = attempt.ended_at;
+        let forecast = wait.forecast();
+        if let Some(extension) = row.extension.take() {
+            wait.extend(&extension.policy, extension.at);
+        }
+        let urgency = wait.urgency();
+        let snapshot = wait.checkpoint().machine().snapshot();
+        if let Some(digest) = snapshot.map(JobSnapshot::digest) {
+            row.expected_end = claimed.client.learned.expected_end(digest, now);
+            let state = RowState::from_digest(digest);
+            // A failed attempt is not a reading.
+            let age = |forecast: &Forecast| forecast.age();
+            let last = row.reading.take().filter(|last| {
+                last.state == state
+                    && forecast.is_some()
+                    && last.forecast.as_ref().map(age) == forecast.as_ref().map(age)
+            });
+            row.reading = last.or(Some(LastReading { state, at: now, forecast }));
+        }
+        let mut due = now.saturating_add(delay).unwrap_or(Timestamp::MAX);
+        // After a hint, the attempt is due as early as permitted.
+        let earliest = wait.earliest_attempt_at().filter(|_| mem::take(&mut row.is_hinted));
+        due = earliest.map_or(due, |at| at.min(due));
+        // During the attempt, the list may have been found wrong.
+        if claimed.row.miss_probability < 1.0
+            && row.miss_probability >= 1.0
+            && let Some(reading) = &row.reading
+        {
+            let schedule = self.schedule_of(&claimed.client);
+            let earlier = reading.due_without_list(&*schedule, claimed.share, now);
+            due = earlier.map_or(due, |earlier| earlier.min(due));
+        }
+        row.state = WaitState::Active(wait.into(), due);
+        urgency
     }
 }
 
@@ -134,33 +186,6 @@ impl WaitRow {
             Err(error) => error.kind() == WaitErrorKind::DeadlineExceeded,
         }
     }
-}
-
-/// Plans the next attempt, and returns the new urgency of the wait.
-fn plan(
-    row: &mut WaitRow,
-    claimed: &ClaimedWait,
-    before: &StoredWait,
-    attempt: &Attempt,
-) -> Option<UrgencyBucket> {
-    let (mut wait, delay) = match &attempt.next {
-        Next::Plan(delay) => (attempt.wait.clone(), *delay),
-        // The wait goes on as if this attempt had not been made.
-        Next::Finish(_) => (before.clone(), Duration::ZERO),
-    };
-    if let Some(extension) = row.extension.take() {
-        wait.extend(&extension.policy, extension.at);
-    }
-    let due = attempt.ended_at.saturating_add(delay).unwrap_or(Timestamp::MAX);
-    // After a hint, the attempt is due as early as permitted.
-    let earliest = wait.earliest_attempt_at().filter(|_| mem::take(&mut row.is_hinted));
-    let urgency = wait.urgency();
-    let snapshot = wait.checkpoint().machine().snapshot();
-    let digest = snapshot.map(JobSnapshot::digest);
-    row.expected_end =
-        digest.and_then(|digest| claimed.client.learned.expected_end(digest, attempt.ended_at));
-    row.state = WaitState::Active(wait.into(), earliest.map_or(due, |at| at.min(due)));
-    urgency
 }
 
 /// Returns what a wait has observed of its job and of its objects.

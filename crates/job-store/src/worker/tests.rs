@@ -4,6 +4,7 @@
 mod budget;
 mod deliveries;
 mod leases;
+mod lists;
 mod machine;
 mod projects;
 
@@ -357,7 +358,7 @@ impl Observer for Counter {
 async fn an_observer_receives_each_start_attempt_and_end() {
     let mut bed = TestBed::new(&[RUNNING, RUNNING, RUNNING, SUCCESS]).await;
     let counter = Counter::default();
-    bed.worker = bed.worker.observer(counter.clone());
+    bed.worker = bed.worker.observer(counter.clone()).read_lists_of_jobs(false);
     for job in ["a", "b"] {
         bed.store.watch(&key(job), &Watch::new()).await.unwrap();
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    durable::{StoredResult, WaitKey},
+    durable::{Forecast, StoredResult, WaitKey},
     machine::AttemptError,
     schedule::{Adaptive, Fixed},
 };
@@ -101,10 +101,17 @@ fn a_stored_wait_goes_on_to_the_objects_of_its_job() {
     let mut input = Input::Wake;
     let result = loop {
         // Each input goes to the wait, and to one that was stored and loaded before.
-        let mut replayed = round_trip(&wait);
+        let (mut replayed, mut listed) = (round_trip(&wait), wait.clone());
         let step = wait.step(&schedule, NO_SHARE, timestamp_at(now), input.clone());
-        assert_eq!(replayed.step(&schedule, NO_SHARE, timestamp_at(now), input), step);
+        assert_eq!(replayed.step(&schedule, NO_SHARE, timestamp_at(now), input.clone()), step);
         assert_eq!(replayed, wait);
+        // A list shows no objects.
+        if listed.checkpoint().machine().is_reading_objects() {
+            assert_eq!(listed.forecast(), None);
+            let at = timestamp_at(now);
+            assert_eq!(listed.step_listed(&schedule, NO_SHARE, 0.01, at, input), step);
+            assert_eq!(listed, wait);
+        }
         lines.extend(step.events.iter().map(|event| format!("{now:>4}  {event}")));
         input = match step.action {
             Action::SleepUntil(until) => {
@@ -205,4 +212,40 @@ fn a_later_watch_extends_but_never_shortens_the_timeout() {
         wait.extend(&other, timestamp_at(300));
         assert_eq!(wait.checkpoint().policy().deadline().as_secs(), expected);
     }
+}
+
+#[test]
+fn a_forecast_plans_a_request_at_any_time_after_the_last_reading() {
+    let (schedule, mut wait) = (Adaptive::new().jitter(0.0), new_wait(WaitPolicy::new()));
+    let _ = wait.step(&schedule, NO_SHARE, timestamp_at(0), Input::Wake);
+    assert_eq!(wait.forecast(), None);
+    for second in [1, 20] {
+        let _ = wait.step(&schedule, NO_SHARE, timestamp_at(second), Input::Wake);
+        let _ = wait.step(&schedule, NO_SHARE, timestamp_at(second), reading("Running"));
+    }
+    let text = serde_json::to_string(&wait.forecast().unwrap()).unwrap();
+    let forecast: Forecast = serde_json::from_str(&text).unwrap();
+    let plan = |since, jobs| {
+        let plan = forecast.plan(&schedule, NO_SHARE, Duration::from_secs(since), jobs);
+        (plan.delay.as_secs_f64().round(), plan.urgency.unwrap())
+    };
+    // One job in ten fails early. After that, the jobs end at a constant rate of 1/540.
+    let ((early, hazard), (late, later_hazard)) = (plan(0, 1), plan(100, 1));
+    assert!(early < late && hazard > later_hazard, "{early} {hazard}, {late} {later_hazard}");
+    assert_eq!((late, plan(100, 4).0), (16.0, 8.0));
+}
+
+#[test]
+fn a_list_makes_readings_rarer_the_less_it_misses() {
+    let schedule = Adaptive::new().jitter(0.0);
+    let share = BudgetShare::new(Duration::from_millis(250), Duration::from_secs(60));
+    let delays = [1.0, 0.25, 0.01, 0.0].map(|missed| {
+        let mut wait = new_wait(WaitPolicy::new());
+        let mut step = |input| wait.step_listed(&schedule, share, missed, timestamp_at(60), input);
+        let _ = step(Input::Wake);
+        let action = step(reading("Running")).action;
+        let Action::SleepUntil(at) = action else { panic!("{action:?}") };
+        at.as_secs() - 60
+    });
+    assert_eq!(delays, [16, 32, 163, 300]);
 }

@@ -1,6 +1,6 @@
 //! What lists and hints have shown of one wait's job.
 
-use super::row::RowState;
+use crate::listing::RowState;
 
 /// What lists and hints have shown of one wait's job.
 #[derive(Clone, Copy, Default)]

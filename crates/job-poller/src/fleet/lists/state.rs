@@ -6,9 +6,12 @@ use futures_util::future::AbortHandle;
 use jiff::Timestamp;
 use job_model::JobId;
 
-use super::{evidence::Evidence, row::RowState};
 use crate::{
-    budget::UrgencyBucket, fleet::hints::HintRecall, machine::CompactDuration, source::ListId,
+    budget::UrgencyBucket,
+    fleet::hints::HintRecall,
+    listing::{ListEvidence, RowState},
+    machine::CompactDuration,
+    source::ListId,
 };
 
 /// One list of jobs.
@@ -16,7 +19,7 @@ pub(in crate::fleet) struct ListState {
     pub(in crate::fleet) id: ListId,
     /// The keys of the waits whose jobs belong to the list.
     pub(super) members: Vec<u32>,
-    pub(in crate::fleet) evidence: Evidence,
+    pub(in crate::fleet) evidence: ListEvidence,
     pub(in crate::fleet) activity: ListActivity,
     /// When the activity ends. `Lists::timers` has an entry for it.
     pub(super) timer: Option<CompactDuration>,
@@ -69,7 +72,7 @@ impl ListState {
         Self {
             id,
             members: Vec::new(),
-            evidence: Evidence::new(),
+            evidence: ListEvidence::new(),
             activity: ListActivity::Idle,
             timer: None,
             hints: HintRecall::new(),
@@ -93,16 +96,8 @@ impl ListState {
     }
 
     /// Returns whether reading the list costs less than reading the jobs one by one.
-    ///
-    /// With *n* jobs that end at the rates *h*, reading each of them costs Σ√(2*wh*). The list costs
-    /// √(2*w* Σ*h*). Each end that it shows costs one request more, and the ends that it misses are
-    /// found by readings of the jobs, at the rate √*p* of the usual one.
     pub(in crate::fleet) fn is_cheaper(&self, request_price: f64) -> bool {
-        let missed = self.evidence.miss_probability();
-        let (urgency, hazard) = (self.urgency_sum.max(0.0), self.hazard_sum.max(0.0));
-        let with_list = ((1.0 - missed) * hazard).sqrt()
-            + missed.sqrt() * urgency
-            + (1.0 - missed) * hazard * (request_price / 2.0).sqrt();
-        self.evidence.is_proven() && with_list < urgency
+        let (urgencies, hazards) = (self.urgency_sum.max(0.0), self.hazard_sum.max(0.0));
+        self.evidence.is_list_cheaper(urgencies, hazards, request_price)
     }
 }

@@ -12,6 +12,7 @@ use crate::{
         job::JobActivity,
         lists::{ListActivity, ListedJob},
     },
+    listing::{MAX_LISTED_GAP, listed_share},
     machine::{AttemptError, Event, Input, ListIssue},
     schedule::{BudgetShare, PollPlan},
     source::ListId,
@@ -30,10 +31,6 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Maximum size of a list, in bytes.
 const MAX_LIST_BYTES: usize = 4 << 20;
-
-/// The longest gap between two readings of a job that a list covers. An end that the list never
-/// shows is found after this time.
-const MAX_COVERED_GAP: Duration = Duration::from_secs(300);
 
 /// How many waits of a list get a new *h* after a reading of it.
 const MAX_REFRESHES: usize = 512;
@@ -164,13 +161,7 @@ impl Scheduler {
     /// Returns a wait's share of the budget. A wait whose job a list covers pays more for a request,
     /// because its own reading only finds the changes that the list misses.
     pub(super) fn share_of_wait(&self, key: usize) -> BudgetShare {
-        let (share, missed) = (self.share(), self.miss_probability(key));
-        if missed >= 1.0 {
-            return share;
-        }
-        let price = share.request_price.as_secs_f64() / missed;
-        let price = Duration::try_from_secs_f64(price).unwrap_or(Duration::MAX);
-        BudgetShare::new(price, share.max_gap.max(MAX_COVERED_GAP))
+        listed_share(self.share(), self.miss_probability(key))
     }
 
     /// Returns the probability that neither a list nor a hint shows the end of what a wait polls. They
@@ -222,9 +213,10 @@ impl Scheduler {
             }
             return;
         };
-        let highest = self.lists.urgency(key);
-        let jobs = (hazard / (highest * highest)).round().max(1.0) as u32;
-        let delay = self.plan_now(now, key, jobs).map_or(MAX_COVERED_GAP, |plan| plan.delay);
+        let state = self.lists.state(list);
+        let jobs =
+            state.evidence.jobs_per_request(state.hazard_sum.max(0.0), self.lists.urgency(key));
+        let delay = self.plan_now(now, key, jobs).map_or(MAX_LISTED_GAP, |plan| plan.delay);
         let at = now.saturating_add(delay);
         self.lists.set_activity(list, ListActivity::Planned, Some(at));
     }

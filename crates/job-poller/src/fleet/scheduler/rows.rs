@@ -7,7 +7,8 @@ use job_transport::ListReading;
 
 use super::Scheduler;
 use crate::{
-    fleet::lists::{ExpectedChange, MAX_EXPECTED_CHANGES, Presence, RowAge, RowState},
+    fleet::lists::{ExpectedChange, MAX_EXPECTED_CHANGES, Presence},
+    listing::{RowAge, RowState},
     machine::{Event, Input, ListIssue},
 };
 

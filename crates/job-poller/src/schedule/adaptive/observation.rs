@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use job_model::job::JobRow;
 use job_transport::JobDigest;
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +45,20 @@ impl JobObservation {
         Self { job_type: job_type.into(), from, until, completed, step_ends: Vec::new() }
     }
 
+    /// Returns the duration of a job that has ended, and its steps, as a list of jobs shows them.
+    ///
+    /// Returns `None` if the row has no type or no times, or if its times contradict each other. Use it
+    /// for jobs that succeeded, and only once for each job.
+    #[must_use]
+    pub fn from_row(row: JobRow<'_>) -> Option<Self> {
+        let (created, ended) =
+            (row.created_at()?, row.completed_at().or_else(|| row.updated_at())?);
+        let took = Duration::try_from(ended.duration_since(created)).ok()?;
+        let digest = JobDigest::new(&row.decode().ok()?.job);
+        let steps = step_ends(&digest, took);
+        Some(Self::new(row.job_type()?, Duration::ZERO, took, true).with_step_ends(steps))
+    }
+
     /// Sets the ages at which steps ended, in any order.
     #[must_use]
     pub fn with_step_ends(mut self, mut ages: Vec<Duration>) -> Self {
@@ -64,12 +79,17 @@ impl CompletedSteps {
     /// Counts the finished steps of a job of this age. Returns zero steps if a step ends later than
     /// that.
     pub(crate) fn from_digest(digest: &JobDigest, age: Duration) -> Self {
-        match plausible_step_ends(digest, age) {
-            [] => Self::default(),
-            [.., last] => Self {
-                count: digest.step_ends().len().try_into().unwrap_or(u32::MAX),
-                last_end: age.min(*last),
-            },
+        let ends = digest.step_ends();
+        let count = ends.len().try_into().unwrap_or(u32::MAX);
+        Self::new(count, ends.last().copied().unwrap_or_default(), age)
+    }
+
+    /// Creates the steps of a job of this age, the last of which ended at the age `last_end`. Returns
+    /// zero steps if that is later.
+    pub(crate) fn new(count: u32, last_end: Duration, age: Duration) -> Self {
+        match is_plausible(last_end, age) {
+            true => Self { count, last_end: age.min(last_end) },
+            false => Self::default(),
         }
     }
 
@@ -92,9 +112,12 @@ pub(crate) fn step_ends(digest: &JobDigest, age: Duration) -> Vec<Duration> {
 
 fn plausible_step_ends(digest: &JobDigest, age: Duration) -> &[Duration] {
     let ends = digest.step_ends();
+    if ends.last().is_none_or(|last| is_plausible(*last, age)) { ends } else { &[] }
+}
+
+fn is_plausible(step_end: Duration, age: Duration) -> bool {
     // The age is computed from a reply's `Date`, which has a resolution of one second.
-    let is_plausible = ends.last().is_none_or(|last| *last <= age + Duration::from_secs(1));
-    if is_plausible { ends } else { &[] }
+    step_end <= age + Duration::from_secs(1)
 }
 
 #[cfg(test)]

@@ -1,21 +1,35 @@
-//! A row of a list, as far as a fleet compares it with the job's own reading.
+//! A row of a list, as far as it is compared with the job's own reading.
 
 use std::cmp::Ordering;
 
 use jiff::Timestamp;
 use job_model::Phase;
 use job_transport::JobDigest;
+use serde::{Deserialize, Serialize};
 
 /// The phase and the time of the last update of a job, from a row of a list or from its own reading.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::fleet) struct RowState {
+///
+/// # Examples
+///
+/// ```
+/// use jiff::Timestamp;
+/// use job_model::Phase;
+/// use job_poller::durable::{RowAge, RowState};
+///
+/// let own = RowState::new(Some(&Phase::Running), Some(Timestamp::UNIX_EPOCH));
+/// let row = RowState::new(Some(&Phase::Success), Some(Timestamp::UNIX_EPOCH));
+/// assert_eq!(row.age_relative_to(own), RowAge::Newer);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowState {
     phase: PhaseRank,
     /// Microseconds since 1970, because rows have six digits. `None` if the time is missing.
     updated_at: Option<i64>,
 }
 
 /// The phase, ordered from the beginning to the end of a job.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum PhaseRank {
     /// Missing or unknown.
     #[default]
@@ -27,19 +41,23 @@ enum PhaseRank {
 
 /// How a row compares with the job's own reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::fleet) enum RowAge {
+#[expect(clippy::exhaustive_enums, reason = "a comparison has three results")]
+pub enum RowAge {
     /// The row lacks a change that the reading shows.
     Older,
+    /// They show the same.
     Same,
     /// The row shows a change that the reading lacks.
     Newer,
 }
 
 /// Differences below one second prove nothing, because a list may round its times.
-const RESOLUTION_MICROS: i64 = 1_000_000;
+const RESOLUTION_MICROS: u64 = 1_000_000;
 
 impl RowState {
-    pub(in crate::fleet) fn new(phase: Option<&Phase>, updated_at: Option<Timestamp>) -> Self {
+    /// Creates the state of a job in this phase that was last updated at this time.
+    #[must_use]
+    pub fn new(phase: Option<&Phase>, updated_at: Option<Timestamp>) -> Self {
         let phase = match phase {
             Some(Phase::Initializing) => PhaseRank::Initializing,
             Some(Phase::Running) => PhaseRank::Running,
@@ -49,34 +67,38 @@ impl RowState {
         Self { phase, updated_at: updated_at.map(Timestamp::as_microsecond) }
     }
 
-    pub(in crate::fleet) fn from_digest(digest: &JobDigest) -> Self {
+    /// Returns the state that a job's own reading shows.
+    #[must_use]
+    pub fn from_digest(digest: &JobDigest) -> Self {
         Self::new(digest.phase(), digest.updated_at())
     }
 
-    pub(in crate::fleet) fn has_ended(self) -> bool {
+    #[cfg(feature = "tokio")]
+    pub(crate) fn has_ended(self) -> bool {
         self.phase == PhaseRank::Ended
     }
 
-    /// Returns whether the job was updated at least `seconds` before a time of the service.
-    pub(in crate::fleet) fn was_updated_before(
-        self,
-        time: Option<Timestamp>,
-        seconds: i64,
-    ) -> bool {
-        let latest = time.map(|time| time.as_microsecond() - seconds * 1_000_000);
+    /// Returns whether the job was updated at least `seconds` before a time of the service. `false` if
+    /// one of the times is not known.
+    #[must_use]
+    pub fn was_updated_before(self, time: Option<Timestamp>, seconds: i64) -> bool {
+        let latest = time
+            .map(|time| time.as_microsecond().saturating_sub(seconds.saturating_mul(1_000_000)));
         self.updated_at.zip(latest).is_some_and(|(updated, latest)| updated <= latest)
     }
 
     /// Returns whether the job was updated less than `seconds` before a time of the service. `false`
     /// if one of the times is not known.
-    pub(in crate::fleet) fn is_newer_than(self, time: Option<Timestamp>, seconds: i64) -> bool {
+    #[cfg(feature = "tokio")]
+    pub(crate) fn is_newer_than(self, time: Option<Timestamp>, seconds: i64) -> bool {
         self.updated_at.is_some() && time.is_some() && !self.was_updated_before(time, seconds)
     }
 
     /// Compares this row with the job's own reading. A phase that is not known proves nothing.
-    pub(in crate::fleet) fn age_relative_to(self, own: Self) -> RowAge {
+    #[must_use]
+    pub fn age_relative_to(self, own: Self) -> RowAge {
         let by_time = match (self.updated_at, own.updated_at) {
-            (Some(row), Some(own)) if (row - own).abs() >= RESOLUTION_MICROS => row.cmp(&own),
+            (Some(row), Some(own)) if row.abs_diff(own) >= RESOLUTION_MICROS => row.cmp(&own),
             _ => Ordering::Equal,
         };
         let by_phase = match (self.phase, own.phase) {
