@@ -150,11 +150,11 @@ async fn check_host(State(api): State<Api>, request: Request, next: Next) -> Res
 }
 
 /// Returns whether a request names at least one host, and all its hosts are allowed. A request can have
-/// a host in its URL and another one in a header.
+/// a host in its URL, and other ones in several headers.
 fn is_host_allowed(allowed: &AllowedHosts, request: &Request) -> bool {
-    let header = request.headers().get(header::HOST).map(HeaderValue::to_str);
+    let headers = request.headers().get_all(header::HOST).iter().map(HeaderValue::to_str);
     let authority = request.uri().authority().map(|authority| Ok(authority.as_str()));
-    let mut hosts = header.into_iter().chain(authority).peekable();
+    let mut hosts = headers.chain(authority).peekable();
     hosts.peek().is_some() && hosts.all(|host| host.is_ok_and(|host| allowed.contains(host)))
 }
 

@@ -140,7 +140,12 @@ fn requests_for_other_hosts_are_refused() {
     let headers = [("authorization", &*authorization)];
     let path = "/api/v1/summary";
     assert_ne!(request(server.address, "GET", path, &headers, "").status, 200, "no host");
-    // The URL of the request counts, too.
+    // Each header counts, and so does the URL of the request.
+    for hosts in [["localhost", "attacker.example"], ["attacker.example", "localhost"]] {
+        let [first, second] = hosts.map(|host| ("host", host));
+        let headers = [first, second, ("authorization", &*authorization)];
+        assert_eq!(request(server.address, "GET", path, &headers, "").status, 421, "{hosts:?}");
+    }
     let headers = [("host", "localhost"), ("authorization", &*authorization)];
     let reply =
         request(server.address, "GET", &format!("http://attacker.example{path}"), &headers, "");
