@@ -236,6 +236,7 @@ async fn replies_have_the_schemas_of_the_document() {
         ("POST", "/api/v1/projects/sim/resume", "", 204, ""),
         ("POST", "/api/v1/projects/other/pause", "", 404, "unknown-project"),
         ("POST", "/api/v1/notifications/x%20y/retry", "", 404, "undelivered"),
+        ("POST", "/api/v1/notifications/%FF/retry", "", 400, "UTF-8"),
         ("GET", "/api/v1/notifications/undelivered", "", 200, r#""notifications":[]"#),
     ];
     for (method, path, body, status, text) in rows {
