@@ -49,14 +49,14 @@ struct Current {
 }
 
 impl Tokens {
-    /// Reads the tokens. If `is_created`, first creates the file if it is missing.
+    /// Reads the tokens. Creates the file first if it is missing and `create_if_missing` is set.
     ///
     /// # Errors
     ///
     /// Returns an error if the file cannot be created or read, if every user can read it, if another
     /// user can change it, or if it contains no valid token.
-    pub(crate) fn open(path: PathBuf, is_created: bool) -> anyhow::Result<Self> {
-        if is_created {
+    pub(crate) fn open(path: PathBuf, create_if_missing: bool) -> anyhow::Result<Self> {
+        if create_if_missing {
             create(&path).with_context(|| format!("cannot create {}", path.display()))?;
         }
         let context = || format!("cannot use the token file {}", path.display());
@@ -150,7 +150,7 @@ fn read(path: &Path) -> io::Result<(Vec<TokenDigest>, Stamp)> {
     } else if tokens.len() > MAX_TOKENS {
         Some(format!("it contains more than {MAX_TOKENS} tokens"))
     } else if tokens.iter().any(|token| token.len() < MIN_TOKEN_LENGTH) {
-        Some(format!("a token has less than {MIN_TOKEN_LENGTH} characters"))
+        Some(format!("a token has fewer than {MIN_TOKEN_LENGTH} characters"))
     } else if tokens.iter().any(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
         Some("a token contains a space or a character that is not ASCII".to_owned())
     } else {

@@ -35,7 +35,7 @@ const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 const WORKER_STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What the server waits for.
-struct Source {
+struct Setup {
     projects: Vec<Project>,
     limits: LimitsConfig,
     retention: Duration,
@@ -43,7 +43,7 @@ struct Source {
     cloud: Option<SimulatedCloud>,
 }
 
-impl Source {
+impl Setup {
     fn new(arguments: &ServeArguments) -> anyhow::Result<Self> {
         let Some(file) = &arguments.config else {
             let cloud = SimulatedCloud::new();
@@ -78,10 +78,10 @@ pub(crate) async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
     let stop = stop_on_signal()?;
     arguments.check_listen()?;
     let (metrics, observer) = Metrics::install(arguments.max_streams)?;
-    let mut source = Source::new(&arguments)?;
+    let mut setup = Setup::new(&arguments)?;
     let tokens = open_tokens(&arguments)?;
     let tls = open_tls(&arguments)?;
-    let database = Arc::new(open_database(&arguments, source.webhook.take()).await?);
+    let database = Arc::new(open_database(&arguments, setup.webhook.take()).await?);
 
     let listener = Listener::bind(
         arguments.listen,
@@ -94,18 +94,17 @@ pub(crate) async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
     let address = listener.address()?;
 
     let observer = WorkerObserver::new(observer);
-    let clients =
-        source.projects.iter().map(|project| (project.id.clone(), project.client.clone()));
+    let clients = setup.projects.iter().map(|project| (project.id.clone(), project.client.clone()));
     let worker = Worker::for_projects(database.store.clone(), clients)
-        .requests_per_second(source.limits.requests_per_second)
-        .max_in_flight(source.limits.max_in_flight)
-        .retention(source.retention)
+        .requests_per_second(setup.limits.requests_per_second)
+        .max_in_flight(setup.limits.max_in_flight)
+        .retention(setup.retention)
         .observer(observer.clone());
     let mut worker = tokio::spawn(worker.run(stop.clone().cancelled_owned()));
 
     let router = api::router(Arc::new(ApiState {
         database: database.clone(),
-        projects: Projects::new(source.projects),
+        projects: Projects::new(setup.projects),
         tokens: tokens.clone(),
         hosts: AllowedHosts::new(address.ip(), &arguments.allowed_host),
         feeds: ChangeFeeds::new(database.store.clone()),
@@ -115,7 +114,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
         stop: stop.clone(),
     }));
     tokio::spawn(refresh(tokens.clone(), tls.clone(), metrics));
-    if let Some(cloud) = source.cloud {
+    if let Some(cloud) = setup.cloud {
         let (store, jobs) = (database.store.clone(), arguments.sim_jobs as usize);
         let stop = stop.clone();
         tokio::spawn(async move { stop.run_until_cancelled(cloud.run(store, jobs)).await });
@@ -142,11 +141,11 @@ fn announce(address: &str, tokens: &Tokens) {
 
 fn open_tokens(arguments: &ServeArguments) -> anyhow::Result<Arc<Tokens>> {
     let file = arguments.state.tokens()?;
-    let is_created = arguments.state.token_file.is_none();
-    if is_created {
+    let create_if_missing = arguments.state.token_file.is_none();
+    if create_if_missing {
         create_state_folder(&arguments.state.folder()?)?;
     }
-    Ok(Arc::new(Tokens::open(file, is_created)?))
+    Ok(Arc::new(Tokens::open(file, create_if_missing)?))
 }
 
 fn open_tls(arguments: &ServeArguments) -> anyhow::Result<Option<Arc<Tls>>> {

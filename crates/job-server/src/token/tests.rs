@@ -71,7 +71,7 @@ fn tokens_that_can_be_guessed_or_not_sent_are_refused() {
     let rows = [
         (String::new(), "no token"),
         ("# comment\n".into(), "no token"),
-        ("short".into(), "less than 32"),
+        ("short".into(), "fewer than 32"),
         (format!("{FIRST} {SECOND}"), "a space"),
         (format!("{FIRST}ü"), "not ASCII"),
         (format!("{FIRST}\n").repeat(101), "more than 100"),
