@@ -1,7 +1,7 @@
 //! The bearer tokens: a file with one token per line, which is read again when it changes.
 
 use std::{
-    io::{self, Write as _},
+    fs, io,
     path::{Path, PathBuf},
     sync::{PoisonError, RwLock},
 };
@@ -124,15 +124,21 @@ impl Tokens {
 
 /// Creates a file with a new token, if there is none.
 fn create(path: &Path) -> io::Result<()> {
-    let mut bytes = [0; TOKEN_BYTES];
-    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-    // The prefix lets scanners for leaked secrets find the token.
-    let token = format!("ccejob_{}\n", URL_SAFE_NO_PAD.encode(bytes));
-    match files::create_private(path) {
-        Ok(mut file) => file.write_all(token.as_bytes()).and_then(|()| file.sync_all()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
+    if fs::symlink_metadata(path).is_ok() {
+        return Ok(());
     }
+    // The prefix lets scanners for leaked secrets find the token.
+    let token = format!("ccejob_{}\n", random_text::<TOKEN_BYTES>()?);
+    match files::create_whole(path, &random_text::<8>()?, token.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        created => created,
+    }
+}
+
+fn random_text<const BYTES: usize>() -> io::Result<String> {
+    let mut bytes = [0; BYTES];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
 /// Returns the tokens in the text of a file: one per line. Empty lines and lines that start with `#` are
