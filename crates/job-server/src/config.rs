@@ -1,4 +1,4 @@
-//! The configuration file: projects, with references to their credentials, and webhooks.
+//! The configuration file: projects, with references to their credentials, queues and webhooks.
 
 mod credentials;
 
@@ -23,6 +23,9 @@ use crate::files;
 pub(crate) struct Config {
     #[serde(default)]
     pub(crate) limits: LimitsConfig,
+    /// The queues that clients may name. A program must read each of them, because it grows otherwise.
+    #[serde(default)]
+    pub(crate) queues: Vec<String>,
     projects: Vec<ProjectConfig>,
     webhooks: Option<WebhooksConfig>,
 }
@@ -108,6 +111,7 @@ impl Config {
         ensure!(limits.requests_per_second >= 0.001, "requests_per_second must be at least 0.001");
         ensure!(limits.max_in_flight >= 1, "max_in_flight must be at least 1");
         ensure!(limits.retention_hours >= 1, "retention_hours must be at least 1");
+        ensure!(config.queues.iter().all(|queue| !queue.is_empty()), "queues has an empty name");
         let mut known = HashSet::new();
         for project in &config.projects {
             let (name, id) = (&*project.name, project.id.as_str());

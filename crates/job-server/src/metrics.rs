@@ -1,4 +1,6 @@
-//! Metrics in the format of Prometheus.
+//! Metrics in the format of Prometheus, and the log of refused clients.
+
+mod refusals;
 
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use metrics::{
     Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+pub(crate) use self::refusals::RefusalLog;
 
 const REQUESTS: &str = "cce_job_server_requests_total";
 const REQUEST_DURATION: &str = "cce_job_server_request_duration_seconds";

@@ -76,6 +76,7 @@ fn mistakes_are_named() {
         (&PROJECT.replace("name =", "title ="), "unknown field `title`"),
         (&format!("{PROJECT}\n[limits]\nmax_in_flight = 0"), "max_in_flight must be at least 1"),
         (&format!("{PROJECT}\n[limits]\nrequests_per_second = 0"), "requests_per_second"),
+        (&format!("queues = [\"billing\", \"\"]\n{PROJECT}"), "queues has an empty name"),
     ];
     for (text, expected) in rows {
         assert!(error(text).contains(expected), "{}", error(text));
