@@ -29,7 +29,7 @@ pub(crate) use self::{changes::ChangeFeeds, projects::Projects, service::WorkerO
 use crate::{
     database::Database,
     host::AllowedHosts,
-    metrics::{self, Metrics},
+    metrics::{self, Metrics, RefusalLog},
     problem::{self, Problem},
     token::{TokenDigest, Tokens},
 };
@@ -48,7 +48,10 @@ pub(crate) type Api = Arc<ApiState>;
 pub(crate) struct ApiState {
     pub(crate) database: Arc<Database>,
     pub(crate) projects: Projects,
+    /// The queues that clients may name.
+    pub(crate) queues: Vec<String>,
     pub(crate) tokens: Arc<Tokens>,
+    pub(crate) refused_tokens: RefusalLog,
     pub(crate) hosts: AllowedHosts,
     pub(crate) feeds: ChangeFeeds,
     /// The streams that may still be opened.
@@ -150,11 +153,11 @@ async fn check_host(State(api): State<Api>, request: Request, next: Next) -> Res
 }
 
 /// Returns whether a request names at least one host, and all its hosts are allowed. A request can have
-/// a host in its URL and another one in a header.
+/// a host in its URL, and other ones in several headers.
 fn is_host_allowed(allowed: &AllowedHosts, request: &Request) -> bool {
-    let header = request.headers().get(header::HOST).map(HeaderValue::to_str);
+    let headers = request.headers().get_all(header::HOST).iter().map(HeaderValue::to_str);
     let authority = request.uri().authority().map(|authority| Ok(authority.as_str()));
-    let mut hosts = header.into_iter().chain(authority).peekable();
+    let mut hosts = headers.chain(authority).peekable();
     hosts.peek().is_some() && hosts.all(|host| host.is_ok_and(|host| allowed.contains(host)))
 }
 
@@ -164,7 +167,7 @@ async fn check_token(State(api): State<Api>, mut request: Request, next: Next) -
     if path == "/health" || page::is_static(path) {
         return next.run(request).await;
     }
-    match authenticate(&api.tokens, &request) {
+    match authenticate(&api, &request) {
         Ok(digest) => {
             // Streams end if the token is removed.
             request.extensions_mut().insert(digest);
@@ -178,14 +181,16 @@ async fn check_token(State(api): State<Api>, mut request: Request, next: Next) -
 }
 
 /// Returns the digest of the token of a request, or what the client should do.
-fn authenticate(tokens: &Tokens, request: &Request) -> Result<TokenDigest, &'static str> {
+fn authenticate(api: &ApiState, request: &Request) -> Result<TokenDigest, &'static str> {
     let header = request.headers().get(header::AUTHORIZATION);
     let token = header.and_then(bearer).ok_or(
         "send the header `Authorization: Bearer TOKEN`; the token is in the file server-token in the \
          state folder of the server",
     )?;
-    tokens.check(token).ok_or_else(|| {
-        tracing::warn!("refused a token that is not valid");
+    api.tokens.check(token).ok_or_else(|| {
+        if let Some(refusals) = api.refused_tokens.count() {
+            tracing::warn!(refusals, "refused a token that is not valid");
+        }
         "the token is not valid, or was replaced; the file server-token in the state folder of the \
          server has the current one"
     })

@@ -39,6 +39,9 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug)]
 pub(crate) struct ReadyArguments {
+    /// Address of this machine on which the server listens
+    #[arg(long, value_name = "IP", default_value_t = IpAddr::from([127, 0, 0, 1]))]
+    pub(crate) address: IpAddr,
     /// Port of the server
     #[arg(long, default_value_t = DEFAULT_PORT)]
     pub(crate) port: u16,
@@ -84,7 +87,7 @@ pub(crate) struct ServeArguments {
     /// Private key of the certificate (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
-    /// Accept plain HTTP from a proxy in this network, which has TLS; can be repeated
+    /// Accept plain HTTP from this proxy or network; the proxy must terminate TLS; can be repeated
     #[arg(long, value_name = "ADDRESS|NETWORK", conflicts_with = "tls_cert", value_parser = parse_network)]
     pub(crate) trusted_proxy: Vec<IpNet>,
     /// Name under which clients reach the server, besides localhost and --listen; can be repeated
@@ -103,7 +106,7 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "COUNT", default_value_t = 1_024,
         value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_streams: u32,
-    /// Seconds for which a client may read nothing (used by the tests)
+    /// Disconnect a client that reads nothing for this many seconds
     #[arg(long, hide = true, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) write_timeout: u64,
 }
@@ -232,6 +235,8 @@ mod tests {
             ("--sim --allowed-host a/b", false),
             ("--sim --listen 8484", false),
             ("ready", true),
+            ("ready --address ::1", true),
+            ("ready --address localhost", false),
         ];
         for (line, is_valid) in rows {
             assert_eq!(parse(line).is_ok(), is_valid, "{line}");

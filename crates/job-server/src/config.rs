@@ -1,4 +1,4 @@
-//! The configuration file: projects, with references to their credentials, and webhooks.
+//! The configuration file: projects, with references to their credentials, queues and webhooks.
 
 mod credentials;
 
@@ -23,6 +23,9 @@ use crate::files;
 pub(crate) struct Config {
     #[serde(default)]
     pub(crate) limits: LimitsConfig,
+    /// The queues that clients may name. A program must read each of them, because it grows otherwise.
+    #[serde(default)]
+    pub(crate) queues: Vec<String>,
     projects: Vec<ProjectConfig>,
     webhooks: Option<WebhooksConfig>,
 }
@@ -102,12 +105,13 @@ impl Config {
     }
 
     fn parse(text: &str) -> anyhow::Result<Self> {
-        let config: Self = toml::from_str(text)?;
+        let config: Self = toml::from_str(text).map_err(|error| explain(text, &error))?;
         ensure!(!config.projects.is_empty(), "it has no [[projects]]");
         let limits = config.limits;
         ensure!(limits.requests_per_second >= 0.001, "requests_per_second must be at least 0.001");
         ensure!(limits.max_in_flight >= 1, "max_in_flight must be at least 1");
         ensure!(limits.retention_hours >= 1, "retention_hours must be at least 1");
+        ensure!(config.queues.iter().all(|queue| !queue.is_empty()), "queues has an empty name");
         let mut known = HashSet::new();
         for project in &config.projects {
             let (name, id) = (&*project.name, project.id.as_str());
@@ -184,6 +188,24 @@ impl WebhooksConfig {
         let transport = HyperTransport::new(tls(self.ca_file.as_deref())?);
         Ok(Webhook::new(transport, keys).allow(allowed))
     }
+}
+
+/// Returns an error with the line of a mistake. It does not contain the line itself or a value, which may be
+/// a secret that was written in place of a reference.
+fn explain(text: &str, error: &toml::de::Error) -> anyhow::Error {
+    let message = error.message();
+    let with_value = ["invalid type", "invalid value", "unknown variant"];
+    let kind = with_value.into_iter().find(|kind| message.starts_with(kind));
+    let message = match (kind, message.rsplit_once(", expected ")) {
+        (Some(kind), Some((_, expected))) => format!("{kind}, expected {expected}"),
+        (Some(kind), None) => kind.to_owned(),
+        (None, _) => message.to_owned(),
+    };
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let Some(before) = before else { return anyhow::anyhow!("{message}") };
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    anyhow::anyhow!("line {line}, column {column}: {message}")
 }
 
 /// Returns the TLS settings. Without a file, the system's certificate authorities are trusted.

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, Metadata},
-    io::{self, Read as _},
+    io::{self, Read as _, Write as _},
     path::Path,
     time::SystemTime,
 };
@@ -76,6 +76,23 @@ pub(crate) fn create_private(path: &Path) -> io::Result<File> {
         options.mode(0o600);
     }
     options.open(path)
+}
+
+/// Creates a file that only this user can read. It never exists without its content, even if the process
+/// is killed. `suffix` must be unique: it is a part of the name until the content is written.
+///
+/// # Errors
+///
+/// Returns an error of the kind `AlreadyExists` if the file exists.
+pub(crate) fn create_whole(path: &Path, suffix: &str, content: &[u8]) -> io::Result<()> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(format!(".new-{suffix}"));
+    let mut file = create_private(new.as_ref())?;
+    let written = file.write_all(content).and_then(|()| file.sync_all());
+    // A link does not replace a file, but a rename does.
+    let created = written.and_then(|()| fs::hard_link(&new, path));
+    let _ = fs::remove_file(&new);
+    created
 }
 
 /// Creates a folder that only this user can use, and its parents.

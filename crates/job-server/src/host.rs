@@ -42,6 +42,10 @@ impl FromStr for AllowedHost {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        // The address of a pod, which can be an IPv6 address without brackets.
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Ok(Self { name: address.to_string(), port: None });
+        }
         let error = || format!("{text:?} is not a host; expected a name such as jobs.example.com");
         let authority: Authority = text.parse().map_err(|_| error())?;
         let rest = authority.as_str().strip_prefix(authority.host()).ok_or_else(error)?;
@@ -64,7 +68,8 @@ mod tests {
 
     #[test]
     fn only_listed_hosts_are_allowed() {
-        let configured = ["Jobs.Example.com", "other.example:8443", "[2001:db8:0::1]"];
+        let configured =
+            ["Jobs.Example.com", "other.example:8443", "[2001:db8:0::1]", "2001:db8:0::2"];
         let configured = configured.map(|text| text.parse().unwrap());
         let hosts = AllowedHosts::new("192.0.2.7".parse().unwrap(), &configured);
         let rows = [
@@ -85,6 +90,8 @@ mod tests {
             ("other.example:8443", true),
             ("other.example:8444", false),
             ("[2001:db8::1]", true),
+            ("[2001:db8::2]:8484", true),
+            ("[2001:db8::3]", false),
             ("localhost.evil.example", false),
             ("127.0.0.1.evil.example", false),
             ("user@localhost", false),

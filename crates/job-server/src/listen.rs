@@ -26,7 +26,7 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::tls::Tls;
-use crate::metrics::OpenGuard;
+use crate::metrics::{OpenGuard, RefusalLog};
 
 /// How long a client may take for the head of a request, and how long a connection may be idle.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -65,6 +65,7 @@ struct Socket {
     socket: TcpListener,
     /// If it is not empty, only these networks and this machine may connect.
     peers: Vec<IpNet>,
+    refused: RefusalLog,
 }
 
 /// Serves connections with TLS and limits.
@@ -108,7 +109,8 @@ impl Listener {
         socket.set_reuseaddr(true)?;
         socket.set_send_buffer_size(SEND_BUFFER)?;
         socket.bind(address)?;
-        let socket = Socket { socket: socket.listen(BACKLOG)?, peers };
+        let socket =
+            Socket { socket: socket.listen(BACKLOG)?, peers, refused: RefusalLog::default() };
         Ok(Self { socket, server: Server::new(tls, max_connections, write_timeout) })
     }
 
@@ -179,7 +181,9 @@ impl Accept for Socket {
         loop {
             match self.socket.accept().await {
                 Ok((_, peer)) if !may_connect(&self.peers, peer) => {
-                    tracing::warn!(%peer, "refused a connection that is not from a trusted proxy");
+                    if let Some(refusals) = self.refused.count() {
+                        tracing::warn!(%peer, refusals, "refused a client that is not a trusted proxy");
+                    }
                 }
                 Ok((stream, _)) => {
                     // Events are small and should arrive at once.

@@ -80,7 +80,7 @@ fn raise_file_limit() {
     }
 }
 
-/// Logs to stderr: warnings, with `-v` each request, and with `-vv` the libraries, too.
+/// Logs to stderr: starts, stops and problems, with `-v` each request, and with `-vv` the libraries, too.
 fn init_logging(verbose: u8) {
     let (own, others) = match verbose {
         0 => (LevelFilter::INFO, LevelFilter::WARN),

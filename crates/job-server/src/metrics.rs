@@ -1,4 +1,6 @@
-//! Metrics in the format of Prometheus.
+//! Metrics in the format of Prometheus, and the log of refused clients.
+
+mod refusals;
 
 use std::time::Duration;
 
@@ -10,6 +12,8 @@ use metrics::{
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
+pub(crate) use self::refusals::RefusalLog;
+
 const REQUESTS: &str = "cce_job_server_requests_total";
 const REQUEST_DURATION: &str = "cce_job_server_request_duration_seconds";
 const STREAMS: &str = "cce_job_server_streams";
@@ -19,6 +23,8 @@ const REFUSED_TOKENS: &str = "cce_job_server_refused_tokens_total";
 const WAITS: &str = "cce_job_server_waits";
 const OVERDUE: &str = "cce_job_server_overdue_waits";
 const NOTIFICATIONS: &str = "cce_job_server_undelivered_notifications";
+const RETRYING: &str = "cce_job_server_retrying_notifications";
+const QUEUED: &str = "cce_job_server_queued_notifications";
 const DATABASE_UP: &str = "cce_job_server_database_up";
 
 /// The upper bounds of the histograms, in seconds. Most requests take milliseconds.
@@ -50,8 +56,16 @@ impl Metrics {
         describe_gauge!(CONNECTIONS, "Open connections");
         describe_counter!(REFUSED_TOKENS, "Requests without a valid token");
         describe_gauge!(WAITS, "Waits in the database, by state");
-        describe_gauge!(OVERDUE, "Active waits whose attempt has been due for two minutes");
-        describe_gauge!(NOTIFICATIONS, "Notifications that are not delivered, by state");
+        describe_gauge!(
+            OVERDUE,
+            "Active waits whose attempt has been due for two minutes, except in paused projects"
+        );
+        describe_gauge!(
+            NOTIFICATIONS,
+            "Notifications for webhooks that are not delivered, by state"
+        );
+        describe_gauge!(RETRYING, "Pending notifications for webhooks whose last try failed");
+        describe_gauge!(QUEUED, "Notifications in queues that no consumer has deleted");
         describe_gauge!(DATABASE_UP, "1 if the database answered at the last scrape, or 0");
         counter!(REFUSED_TOKENS).absolute(0);
         gauge!(STREAMS).set(0);
@@ -80,6 +94,8 @@ impl Metrics {
             {
                 gauge!(NOTIFICATIONS, "state" => state).set(count as f64);
             }
+            gauge!(RETRYING).set(notifications.retrying as f64);
+            gauge!(QUEUED).set(notifications.queued as f64);
         }
         self.0.render()
     }

@@ -23,6 +23,9 @@ const ENDPOINT: &str = "https://cce.simulated.example";
 /// The address of a receiver that never answers, so that the page shows what is not delivered.
 const RECEIVER: &str = "http://127.0.0.1:9/cce";
 
+/// The queue that clients may name. No program reads it.
+pub(crate) const QUEUE: &str = "billing";
+
 /// How often jobs that have ended are replaced.
 const INTERVAL: Duration = Duration::from_secs(1);
 

@@ -1,7 +1,7 @@
 //! The bearer tokens: a file with one token per line, which is read again when it changes.
 
 use std::{
-    io::{self, Write as _},
+    fs, io,
     path::{Path, PathBuf},
     sync::{PoisonError, RwLock},
 };
@@ -49,14 +49,14 @@ struct Current {
 }
 
 impl Tokens {
-    /// Reads the tokens. If `is_created`, first creates the file if it is missing.
+    /// Reads the tokens. Creates the file first if it is missing and `create_if_missing` is set.
     ///
     /// # Errors
     ///
     /// Returns an error if the file cannot be created or read, if every user can read it, if another
     /// user can change it, or if it contains no valid token.
-    pub(crate) fn open(path: PathBuf, is_created: bool) -> anyhow::Result<Self> {
-        if is_created {
+    pub(crate) fn open(path: PathBuf, create_if_missing: bool) -> anyhow::Result<Self> {
+        if create_if_missing {
             create(&path).with_context(|| format!("cannot create {}", path.display()))?;
         }
         let context = || format!("cannot use the token file {}", path.display());
@@ -124,15 +124,21 @@ impl Tokens {
 
 /// Creates a file with a new token, if there is none.
 fn create(path: &Path) -> io::Result<()> {
-    let mut bytes = [0; TOKEN_BYTES];
-    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-    // The prefix lets scanners for leaked secrets find the token.
-    let token = format!("ccejob_{}\n", URL_SAFE_NO_PAD.encode(bytes));
-    match files::create_private(path) {
-        Ok(mut file) => file.write_all(token.as_bytes()).and_then(|()| file.sync_all()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
+    if fs::symlink_metadata(path).is_ok() {
+        return Ok(());
     }
+    // The prefix lets scanners for leaked secrets find the token.
+    let token = format!("ccejob_{}\n", random_text::<TOKEN_BYTES>()?);
+    match files::create_whole(path, &random_text::<8>()?, token.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        created => created,
+    }
+}
+
+fn random_text<const BYTES: usize>() -> io::Result<String> {
+    let mut bytes = [0; BYTES];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
 /// Returns the tokens in the text of a file: one per line. Empty lines and lines that start with `#` are
@@ -150,7 +156,7 @@ fn read(path: &Path) -> io::Result<(Vec<TokenDigest>, Stamp)> {
     } else if tokens.len() > MAX_TOKENS {
         Some(format!("it contains more than {MAX_TOKENS} tokens"))
     } else if tokens.iter().any(|token| token.len() < MIN_TOKEN_LENGTH) {
-        Some(format!("a token has less than {MIN_TOKEN_LENGTH} characters"))
+        Some(format!("a token has fewer than {MIN_TOKEN_LENGTH} characters"))
     } else if tokens.iter().any(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
         Some("a token contains a space or a character that is not ASCII".to_owned())
     } else {

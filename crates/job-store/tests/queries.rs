@@ -107,7 +107,7 @@ fn check(rows: &[Vec<String>]) {
     for (outcome, count) in [("succeeded", &*half), ("failed", &half), ("waiting", "1")] {
         assert!(outcomes.contains(&format!("{outcome} {count}")), "{outcomes:?}");
     }
-    assert!(overdue.len() == 1 && overdue[0].starts_with("p:overdue 0"), "{overdue:?}");
+    assert!(overdue.len() == 1 && overdue[0].starts_with("p:overdue 3"), "{overdue:?}");
     assert_eq!(failing.len(), JOBS);
     let is_explained =
         |row: &String| row.contains("pending") && row.ends_with("hooks.example is down");

@@ -27,7 +27,8 @@ pub(super) const MAX_BATCHES: usize = 64;
 /// of all clients together, because they share the batches.
 const BATCH_BYTES: usize = 64 << 10;
 
-/// For how many polls a change is remembered. The store returns each change again for five seconds.
+/// Number of polls for which a sent event is remembered, to drop repeats. The store returns each change
+/// again for five seconds.
 const REMEMBERED_POLLS: u64 = 10;
 
 /// Starts the reading of the store when the first client streams, and ends it after the last one.
@@ -41,7 +42,7 @@ pub(crate) struct ChangeFeeds {
 #[derive(Debug)]
 pub(super) struct ChangeFeed {
     batches: broadcast::Sender<Batch>,
-    /// The event with the last summary.
+    /// The event with the summary of the last poll.
     summary: watch::Receiver<Bytes>,
 }
 
@@ -91,7 +92,7 @@ impl ChangeFeed {
         let _ = self.batches.send(Batch { events, keys: Arc::default() });
     }
 
-    /// Returns the event with the last summary.
+    /// Returns the event with the summary of the last poll.
     pub(super) fn summary(&self) -> Bytes {
         self.summary.borrow().clone()
     }
@@ -150,10 +151,11 @@ impl Poller {
         let oldest = self.polls.saturating_sub(REMEMBERED_POLLS);
         self.sent.retain(|_, (_, poll)| *poll >= oldest);
         let summary = self.store.summary().await?;
+        let event = summary_event(&summary);
+        // A new client gets the current time, even if nothing else has changed.
+        summaries.send_replace(event.clone());
         self.last_summary.time = summary.time;
         if summary != self.last_summary {
-            let event = summary_event(&summary);
-            summaries.send_replace(event.clone());
             let _ = feed.batches.send(Batch { events: event, keys: Arc::default() });
             self.last_summary = summary;
         }
@@ -205,4 +207,25 @@ fn event(name: &str, data: &impl serde::Serialize) -> Bytes {
     let _ = serde_json::to_writer(&mut text, data);
     text.extend_from_slice(b"\n\n");
     text.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::Database;
+
+    #[tokio::test]
+    async fn a_new_client_gets_the_current_time_on_a_quiet_server() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::sqlite(&folder.path().join("jobs.db"), None).await.unwrap();
+        // As after a long time without a change.
+        let mut old = database.store.summary().await.unwrap();
+        old.time = jiff::Timestamp::UNIX_EPOCH;
+        let (summaries, summary) = watch::channel(summary_event(&old));
+        let feed = ChangeFeed { batches: broadcast::Sender::new(MAX_BATCHES), summary };
+        let mut batches = feed.batches();
+        Poller::new(database.store.clone(), &old).poll(&feed, &summaries).await.unwrap();
+        assert!(!String::from_utf8_lossy(&feed.summary()).contains("1970"));
+        assert!(batches.try_recv().is_err(), "the other clients get no event");
+    }
 }

@@ -84,9 +84,9 @@ impl Events {
         let (event, subscription) = match self {
             Self::All(subscription) => {
                 let event = match subscription.next().await? {
-                    Signal::Changed(batch) => batch.events,
-                    Signal::Missed => RESET,
-                    Signal::KeepAlive => KEEP_ALIVE,
+                    StreamEvent::Changed(batch) => batch.events,
+                    StreamEvent::Missed => RESET,
+                    StreamEvent::KeepAlive => KEEP_ALIVE,
                 };
                 (event, subscription)
             }
@@ -101,10 +101,10 @@ impl WaitEvents {
     async fn next(&mut self) -> Option<Bytes> {
         while !self.is_finished {
             match self.subscription.next().await? {
-                Signal::Changed(batch) if !batch.keys.contains(&self.key) => {}
-                Signal::KeepAlive => return Some(KEEP_ALIVE),
+                StreamEvent::Changed(batch) if !batch.keys.contains(&self.key) => {}
+                StreamEvent::KeepAlive => return Some(KEEP_ALIVE),
                 // If the database fails, the stream ends, and the client connects again.
-                Signal::Changed(_) | Signal::Missed => {
+                StreamEvent::Changed(_) | StreamEvent::Missed => {
                     let status = self.subscription.api.store().get(&self.key).await.ok()??;
                     self.is_finished = status.result.is_some();
                     let event = wait_event(&status);
@@ -133,7 +133,7 @@ struct Subscription {
 }
 
 /// Why a client may get an event.
-enum Signal {
+enum StreamEvent {
     Changed(Batch),
     /// The client was too slow.
     Missed,
@@ -168,7 +168,7 @@ impl Subscription {
 
     /// Returns what is to be sent next, or `None` if the stream ends: the server stops, or the token is
     /// not valid any longer.
-    async fn next(&mut self) -> Option<Signal> {
+    async fn next(&mut self) -> Option<StreamEvent> {
         loop {
             let quiet = self.clock.monotonic().saturating_sub(self.last_event);
             tokio::select! {
@@ -180,14 +180,14 @@ impl Subscription {
                     }
                 }
                 batch = self.batches.recv() => return Some(match batch {
-                    Ok(batch) => Signal::Changed(batch),
+                    Ok(batch) => StreamEvent::Changed(batch),
                     Err(RecvError::Lagged(_)) => {
                         self.batches = self.feed.batches();
-                        Signal::Missed
+                        StreamEvent::Missed
                     }
                     Err(RecvError::Closed) => return None,
                 }),
-                () = self.clock.sleep(KEEP_ALIVE_INTERVAL.saturating_sub(quiet)) => return Some(Signal::KeepAlive),
+                () = self.clock.sleep(KEEP_ALIVE_INTERVAL.saturating_sub(quiet)) => return Some(StreamEvent::KeepAlive),
             }
         }
     }

@@ -18,6 +18,9 @@ pub(super) struct ProjectPath(pub(super) ProjectId);
 /// The project and the job in a path.
 pub(super) struct JobPath(pub(super) WaitKey);
 
+/// The id of a notification in a path.
+pub(super) struct NotificationPath(pub(super) String);
+
 /// The query of a request. Unknown parameters are refused.
 pub(super) struct Parameters<T>(pub(super) T);
 
@@ -43,6 +46,15 @@ impl FromRequestParts<Api> for JobPath {
             Problem::new(problem::INVALID_REQUEST, format!("the job: {error}"))
         })?;
         Ok(Self(WaitKey { project, job }))
+    }
+}
+
+impl FromRequestParts<Api> for NotificationPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let Path(id) = path::<String>(parts, api).await?;
+        Ok(Self(id))
     }
 }
 

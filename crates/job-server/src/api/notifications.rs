@@ -1,14 +1,13 @@
 //! The notifications of waits.
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 use job_store::NotificationStatus;
 use serde::Serialize;
 
-use super::{Api, extract::JobPath};
+use super::{
+    Api,
+    extract::{JobPath, NotificationPath},
+};
 use crate::problem::{self, Problem};
 
 #[derive(Serialize)]
@@ -29,7 +28,7 @@ pub(super) async fn undelivered(State(api): State<Api>) -> Result<Json<Notificat
 
 pub(super) async fn retry(
     State(api): State<Api>,
-    Path(id): Path<String>,
+    NotificationPath(id): NotificationPath,
 ) -> Result<StatusCode, Problem> {
     match api.store().retry(&id).await? {
         true => Ok(StatusCode::ACCEPTED),

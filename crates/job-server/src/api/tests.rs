@@ -62,6 +62,8 @@ impl TestBed {
         let stop = CancellationToken::new();
         let api = Arc::new(ApiState {
             projects: Projects::new(vec![project]),
+            queues: vec!["billing".into()],
+            refused_tokens: RefusalLog::default(),
             tokens: Arc::new(Tokens::open(token_file, false).unwrap()),
             hosts: AllowedHosts::new([127, 0, 0, 1].into(), &[]),
             feeds: ChangeFeeds::new(database.store.clone()),
@@ -212,6 +214,7 @@ async fn replies_have_the_schemas_of_the_document() {
         ("PUT", &failing, r#"{"endpoint": "https://evil.example"}"#, 400, "names the endpoint"),
         ("PUT", &failing, r#"{"credentials": {"token": "x"}}"#, 400, "names the endpoint"),
         ("PUT", &failing, "[", 400, "the body"),
+        ("PUT", &failing, r#"{"enqueue": ["billing", "other"]}"#, 422, "the queue \\\"other"),
         ("PUT", &failing, r#"{"notify": ["https://x.example"]}"#, 422, "receiver"),
         ("PUT", "/api/v1/waits/other/j", "", 404, "unknown-project"),
         ("PUT", &format!("/api/v1/waits/sim/{long}"), "", 400, "longer than 128"),
@@ -236,6 +239,7 @@ async fn replies_have_the_schemas_of_the_document() {
         ("POST", "/api/v1/projects/sim/resume", "", 204, ""),
         ("POST", "/api/v1/projects/other/pause", "", 404, "unknown-project"),
         ("POST", "/api/v1/notifications/x%20y/retry", "", 404, "undelivered"),
+        ("POST", "/api/v1/notifications/%FF/retry", "", 400, "UTF-8"),
         ("GET", "/api/v1/notifications/undelivered", "", 200, r#""notifications":[]"#),
     ];
     for (method, path, body, status, text) in rows {

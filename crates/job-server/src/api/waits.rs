@@ -27,12 +27,19 @@ pub(super) struct WaitRequest {
     until: Option<serde_json::Value>,
     /// The URLs of webhooks.
     notify: Vec<String>,
-    /// The queues in the database.
+    /// The queues in the database, which the configuration must list.
     enqueue: Vec<String>,
 }
 
 impl WaitRequest {
-    fn into_watch(self) -> Result<Watch, Problem> {
+    fn into_watch(self, queues: &[String]) -> Result<Watch, Problem> {
+        if let Some(unknown) = self.enqueue.iter().find(|queue| !queues.contains(queue)) {
+            let detail = format!(
+                "the queue {unknown:?} is not in the configuration; add it to `queues` if a program \
+                 reads it"
+            );
+            return Err(Problem::new(problem::RECEIVER, detail));
+        }
         let fields = [("timeout", self.timeout), ("until", self.until)];
         let fields = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         let policy = serde_json::Value::Object(fields.collect());
@@ -49,7 +56,7 @@ pub(super) async fn watch(
     JobPath(key): JobPath,
     OptionalJson(request): OptionalJson<WaitRequest>,
 ) -> Result<Json<WaitStatus>, Problem> {
-    Ok(Json(api.store().watch(&key, &request.into_watch()?).await?))
+    Ok(Json(api.store().watch(&key, &request.into_watch(&api.queues)?).await?))
 }
 
 pub(super) async fn show(

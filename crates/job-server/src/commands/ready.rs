@@ -1,6 +1,6 @@
 //! Asks a server on this machine whether it is ready, for the probes of Kubernetes.
 
-use std::{net::Ipv4Addr, path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use http_body_util::{BodyExt as _, Empty, Limited};
@@ -39,7 +39,7 @@ pub(crate) async fn run(arguments: ReadyArguments) -> anyhow::Result<()> {
     let token = token::parse(&text).next();
     let token = token.context("it contains no token").with_context(context)?;
     let asked = async {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, arguments.port)).await?;
+        let stream = TcpStream::connect((arguments.address, arguments.port)).await?;
         match &arguments.tls_cert {
             None => ask(stream, token).await,
             Some(file) => {

@@ -2,17 +2,22 @@
 
 use std::{
     fs,
+    future::pending,
     io::{self, Write as _},
     path::Path,
     sync::Arc,
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use job_notify::Webhook;
 use job_store::Worker;
 use job_transport::clock::{Clock as _, TokioClock};
-use tokio::{sync::Semaphore, task, time::timeout};
+use tokio::{
+    sync::Semaphore,
+    task::{self, JoinHandle},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -23,7 +28,7 @@ use crate::{
     files,
     host::AllowedHosts,
     listen::{Listener, Tls},
-    metrics::Metrics,
+    metrics::{Metrics, RefusalLog},
     sim::{self, SimulatedCloud},
     token::Tokens,
 };
@@ -35,15 +40,16 @@ const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 const WORKER_STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What the server waits for.
-struct Source {
+struct Setup {
     projects: Vec<Project>,
     limits: LimitsConfig,
     retention: Duration,
+    queues: Vec<String>,
     webhook: Option<Webhook>,
     cloud: Option<SimulatedCloud>,
 }
 
-impl Source {
+impl Setup {
     fn new(arguments: &ServeArguments) -> anyhow::Result<Self> {
         let Some(file) = &arguments.config else {
             let cloud = SimulatedCloud::new();
@@ -51,6 +57,7 @@ impl Source {
                 projects: vec![cloud.project()?],
                 limits: LimitsConfig::default(),
                 retention: sim::WAIT_RETENTION,
+                queues: vec![sim::QUEUE.to_owned()],
                 webhook: Some(SimulatedCloud::webhook()?),
                 cloud: Some(cloud),
             });
@@ -62,6 +69,7 @@ impl Source {
             limits: config.limits,
             retention: config.limits.retention(),
             webhook: config.webhook().with_context(context)?,
+            queues: config.queues,
             cloud: None,
         })
     }
@@ -78,10 +86,10 @@ pub(crate) async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
     let stop = stop_on_signal()?;
     arguments.check_listen()?;
     let (metrics, observer) = Metrics::install(arguments.max_streams)?;
-    let mut source = Source::new(&arguments)?;
+    let mut setup = Setup::new(&arguments)?;
     let tokens = open_tokens(&arguments)?;
     let tls = open_tls(&arguments)?;
-    let database = Arc::new(open_database(&arguments, source.webhook.take()).await?);
+    let database = Arc::new(open_database(&arguments, setup.webhook.take()).await?);
 
     let listener = Listener::bind(
         arguments.listen,
@@ -94,19 +102,20 @@ pub(crate) async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
     let address = listener.address()?;
 
     let observer = WorkerObserver::new(observer);
-    let clients =
-        source.projects.iter().map(|project| (project.id.clone(), project.client.clone()));
+    let clients = setup.projects.iter().map(|project| (project.id.clone(), project.client.clone()));
     let worker = Worker::for_projects(database.store.clone(), clients)
-        .requests_per_second(source.limits.requests_per_second)
-        .max_in_flight(source.limits.max_in_flight)
-        .retention(source.retention)
+        .requests_per_second(setup.limits.requests_per_second)
+        .max_in_flight(setup.limits.max_in_flight)
+        .retention(setup.retention)
         .observer(observer.clone());
     let mut worker = tokio::spawn(worker.run(stop.clone().cancelled_owned()));
 
     let router = api::router(Arc::new(ApiState {
         database: database.clone(),
-        projects: Projects::new(source.projects),
+        projects: Projects::new(setup.projects),
+        queues: setup.queues,
         tokens: tokens.clone(),
+        refused_tokens: RefusalLog::default(),
         hosts: AllowedHosts::new(address.ip(), &arguments.allowed_host),
         feeds: ChangeFeeds::new(database.store.clone()),
         streams: Arc::new(Semaphore::new(arguments.max_streams as usize)),
@@ -115,7 +124,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
         stop: stop.clone(),
     }));
     tokio::spawn(refresh(tokens.clone(), tls.clone(), metrics));
-    if let Some(cloud) = source.cloud {
+    if let Some(cloud) = setup.cloud {
         let (store, jobs) = (database.store.clone(), arguments.sim_jobs as usize);
         let stop = stop.clone();
         tokio::spawn(async move { stop.run_until_cancelled(cloud.run(store, jobs)).await });
@@ -123,12 +132,46 @@ pub(crate) async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
 
     let scheme = if tls.is_some() { "https" } else { "http" };
     announce(&format!("listening on {scheme}://{address}"), &tokens);
-    listener.serve(router, stop).await;
-    if timeout(WORKER_STOP_TIMEOUT, &mut worker).await.is_err() {
-        tracing::warn!("some attempts had not ended in time; they will be repeated");
-        worker.abort();
-    }
+    let served = serve(listener.serve(router, stop.clone()), &mut worker, &stop).await;
     database.store.close().await;
+    served
+}
+
+/// Serves until `stop` is canceled, and then waits for the worker.
+///
+/// # Errors
+///
+/// Returns an error if the worker ends before `stop` is canceled, for example because it panics: a
+/// server that reads no jobs must not look healthy.
+async fn serve(
+    listener: impl Future<Output = ()>,
+    worker: &mut JoinHandle<()>,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let worker_failed = async {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => pending().await,
+            ended = &mut *worker => ended,
+        }
+    };
+    let ended = tokio::select! {
+        () = listener => None,
+        ended = worker_failed => Some(ended),
+    };
+    if let Some(ended) = ended {
+        let error = ended.err().map_or_else(|| "it ended".to_owned(), |error| error.to_string());
+        tracing::error!(error, "the worker has failed, so the server stops");
+        bail!("the worker that reads the jobs has failed: {error}");
+    }
+    match timeout(WORKER_STOP_TIMEOUT, &mut *worker).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "the worker failed while it stopped"),
+        Err(_) => {
+            tracing::warn!("some attempts had not ended in time; they will be repeated");
+            worker.abort();
+        }
+    }
     Ok(())
 }
 
@@ -142,11 +185,11 @@ fn announce(address: &str, tokens: &Tokens) {
 
 fn open_tokens(arguments: &ServeArguments) -> anyhow::Result<Arc<Tokens>> {
     let file = arguments.state.tokens()?;
-    let is_created = arguments.state.token_file.is_none();
-    if is_created {
+    let create_if_missing = arguments.state.token_file.is_none();
+    if create_if_missing {
         create_state_folder(&arguments.state.folder()?)?;
     }
-    Ok(Arc::new(Tokens::open(file, is_created)?))
+    Ok(Arc::new(Tokens::open(file, create_if_missing)?))
 }
 
 fn open_tls(arguments: &ServeArguments) -> anyhow::Result<Option<Arc<Tls>>> {
@@ -207,8 +250,7 @@ fn stop_on_signal() -> anyhow::Result<CancellationToken> {
             signals.next().await;
             tracing::info!("stopping; a second signal ends the process at once");
             stop.cancel();
-            signals.next().await;
-            std::process::exit(130);
+            std::process::exit(signals.next().await);
         }
     });
     Ok(stop)
@@ -225,8 +267,9 @@ impl Signals {
         Ok(Self(signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?))
     }
 
-    async fn next(&mut self) {
-        tokio::select! { _ = self.0.recv() => {}, _ = self.1.recv() => {} }
+    /// Returns the exit code for the next signal.
+    async fn next(&mut self) -> i32 {
+        tokio::select! { _ = self.0.recv() => 130, _ = self.1.recv() => 143 }
     }
 }
 
@@ -239,7 +282,38 @@ impl Signals {
         Ok(Self)
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> i32 {
         let _ = tokio::signal::ctrl_c().await;
+        130
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_worker_that_fails_ends_the_server() {
+        let stop = CancellationToken::new();
+        let mut worker = tokio::spawn(async { panic!("a defect") });
+        let error = serve(pending(), &mut worker, &stop).await.unwrap_err();
+        assert!(error.to_string().contains("a defect"), "{error}");
+        let mut worker = tokio::spawn(async {});
+        let error = serve(pending(), &mut worker, &stop).await.unwrap_err();
+        assert!(error.to_string().contains("it ended"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_ends_after_the_signal_is_no_error() {
+        let stop = CancellationToken::new();
+        stop.cancel();
+        for is_first in [false, true] {
+            let mut worker = tokio::spawn(async {});
+            while is_first && !worker.is_finished() {
+                task::yield_now().await;
+            }
+            let listener = task::yield_now();
+            serve(listener, &mut worker, &stop).await.unwrap();
+        }
     }
 }

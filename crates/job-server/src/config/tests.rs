@@ -69,10 +69,14 @@ fn mistakes_are_named() {
         (&twice, "the name or id production is used by two projects"),
         (&twice.replacen("\"production\"", "\"10d0b3a1\"", 1), "the name or id 10d0b3a1"),
         (&PROJECT.replace("production", "a/b"), "the project name \"a/b\""),
-        (&PROJECT.replace("token_env", "password"), "unknown variant `password`"),
+        (
+            &PROJECT.replace("token_env", "password"),
+            "line 6, column 21: unknown variant, expected one of `token_env`",
+        ),
         (&PROJECT.replace("name =", "title ="), "unknown field `title`"),
         (&format!("{PROJECT}\n[limits]\nmax_in_flight = 0"), "max_in_flight must be at least 1"),
         (&format!("{PROJECT}\n[limits]\nrequests_per_second = 0"), "requests_per_second"),
+        (&format!("queues = [\"billing\", \"\"]\n{PROJECT}"), "queues has an empty name"),
     ];
     for (text, expected) in rows {
         assert!(error(text).contains(expected), "{}", error(text));
@@ -94,6 +98,35 @@ fn mistakes_are_named() {
             assert!(text.contains("token_file"), "{text}");
         }
     }
+}
+
+#[test]
+fn an_error_does_not_contain_a_secret() {
+    let reference = "{ token_env = \"PATH\" }";
+    let values = [
+        "{ password = \"hunter2\" }",
+        "\"hunter2\"",
+        "{ token_env = [\"hunter2\"] }",
+        "{ access_key_env = \"hunter2\" }",
+        "{ access_key_env = { id = \"PATH\", secret = [\"hunter2\"] } }",
+        "{ cloud = \"hunter2, expected hunter2\" }",
+        "{ token_env = hunter2 }",
+        "{ token_env = \"hunter2 }",
+        "{ token_env = \"hunter2\" \"hunter2\" }",
+        "{ token_env = \"\\hunter2\" }",
+        "[\"hunter2\"]",
+    ];
+    for value in values {
+        let error = error(&PROJECT.replace(reference, value));
+        assert!(error.starts_with("line 6, column "), "{value}: {error}");
+        assert!(!error.contains("hunter2"), "{value}: {error}");
+    }
+    for text in ["autopilot = \"hunter2\"", "ca_file = [\"hunter2\"]"] {
+        let error = error(&format!("{PROJECT}{text}"));
+        assert!(error.contains("invalid type, expected") && !error.contains("hunter2"), "{error}");
+    }
+    let text = format!("{PROJECT}[webhooks]\nallow = []\nkey_env = {{ key = \"hunter2\" }}");
+    assert!(!error(&text).contains("hunter2"), "{}", error(&text));
 }
 
 #[test]

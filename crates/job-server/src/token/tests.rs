@@ -1,6 +1,6 @@
 //! Tests of the token file.
 
-use std::fs;
+use std::{fs, io::Write as _};
 
 use super::*;
 
@@ -34,6 +34,21 @@ fn a_missing_file_is_created_for_this_user_only() {
         use std::os::unix::fs::PermissionsExt as _;
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
+}
+
+#[test]
+fn a_kill_while_the_file_is_created_leaves_no_file_without_a_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    // What a kill leaves: another file, which is not complete.
+    fs::write(folder.path().join("token.new-killed"), "ccejob_").unwrap();
+    Tokens::open(path.clone(), true).unwrap();
+    // Another server has created the file in the meantime.
+    let text = fs::read_to_string(&path).unwrap();
+    let error = files::create_whole(&path, "other", b"other").unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
 }
 
 #[test]
@@ -71,7 +86,7 @@ fn tokens_that_can_be_guessed_or_not_sent_are_refused() {
     let rows = [
         (String::new(), "no token"),
         ("# comment\n".into(), "no token"),
-        ("short".into(), "less than 32"),
+        ("short".into(), "fewer than 32"),
         (format!("{FIRST} {SECOND}"), "a space"),
         (format!("{FIRST}ü"), "not ASCII"),
         (format!("{FIRST}\n").repeat(101), "more than 100"),

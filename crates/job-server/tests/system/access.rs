@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     http::{EventStream, READ_TIMEOUT, request},
-    server::{Setup, write_private},
+    server::{Setup, eventually, write_private},
 };
 
 const SECOND_TOKEN: &str = "another-token-with-more-than-32-characters";
@@ -73,14 +73,14 @@ fn a_rotated_token_ends_its_requests_and_streams() {
         let headers = [("host", "localhost"), ("authorization", &*authorization)];
         request(server.address, "GET", "/api/v1/summary", &headers, "").status
     };
-    while status(SECOND_TOKEN) != 200 {}
+    eventually(|| status(SECOND_TOKEN), |status| *status == 200);
     assert_eq!(status(&old), 200);
     let mut new_stream = EventStream::open(server.address, "/api/v1/events", SECOND_TOKEN);
     assert_eq!(new_stream.next().unwrap().0, "summary");
     assert!(stream.next().is_some());
 
     write_private(&setup.token_file(), SECOND_TOKEN);
-    while stream.next().is_some() {}
+    eventually(|| stream.next(), Option::is_none);
     assert_eq!(status(&old), 401);
     assert!(new_stream.next().is_some());
 }
@@ -99,9 +99,9 @@ fn a_token_file_that_every_user_can_change_is_refused() {
         fs::set_permissions(setup.token_file(), fs::Permissions::from_mode(mode)).unwrap();
     };
     set_mode(0o646);
-    while server.send("GET", "/api/v1/summary", "").status != 401 {}
+    server.wait_for_status("/api/v1/summary", 401);
     set_mode(0o600);
-    while server.send("GET", "/api/v1/summary", "").status != 200 {}
+    server.wait_for_status("/api/v1/summary", 200);
     server.kill();
     set_mode(0o646);
     let error = setup.fail("127.0.0.1:0");
@@ -140,7 +140,12 @@ fn requests_for_other_hosts_are_refused() {
     let headers = [("authorization", &*authorization)];
     let path = "/api/v1/summary";
     assert_ne!(request(server.address, "GET", path, &headers, "").status, 200, "no host");
-    // The URL of the request counts, too.
+    // Each header counts, and so does the URL of the request.
+    for hosts in [["localhost", "attacker.example"], ["attacker.example", "localhost"]] {
+        let [first, second] = hosts.map(|host| ("host", host));
+        let headers = [first, second, ("authorization", &*authorization)];
+        assert_eq!(request(server.address, "GET", path, &headers, "").status, 421, "{hosts:?}");
+    }
     let headers = [("host", "localhost"), ("authorization", &*authorization)];
     let reply =
         request(server.address, "GET", &format!("http://attacker.example{path}"), &headers, "");
@@ -194,7 +199,7 @@ fn large_requests_are_refused() {
     );
     stream.write_all(head.as_bytes()).unwrap();
     let chunk = format!("1000\r\n{}\r\n", "x".repeat(0x1000));
-    while stream.write_all(chunk.as_bytes()).is_ok() {}
+    eventually(|| stream.write_all(chunk.as_bytes()).is_err(), |is_closed| *is_closed);
     let mut reply = Vec::new();
     let _ = stream.read_to_end(&mut reply);
     let reply = String::from_utf8_lossy(&reply);

@@ -148,9 +148,17 @@ fn the_manifest_has_only_fields_of_kubernetes() {
     for secret in volumes.iter().filter_map(|volume| volume.secret.as_ref()) {
         assert_eq!(secret.default_mode, Some(0o440));
     }
+    let arguments = container.args.as_ref().unwrap();
     for variable in container.env.as_ref().unwrap() {
         let source = variable.value_from.as_ref().unwrap();
-        assert_eq!(source.secret_key_ref.as_ref().unwrap().name, name);
+        match &source.field_ref {
+            Some(field) => {
+                assert_eq!((&*variable.name, &*field.field_path), ("POD_IP", "status.podIP"));
+                // Prometheus uses the address of a pod as the host.
+                assert!(arguments.contains(&"--allowed-host=$(POD_IP)".to_owned()));
+            }
+            None => assert_eq!(source.secret_key_ref.as_ref().unwrap().name, name),
+        }
     }
 
     // The command has the flags, and accepts the configuration.

@@ -1,12 +1,19 @@
 //! Servers that are killed or stopped: no wait is lost.
 
-use std::{collections::BTreeSet, net::TcpListener, sync::mpsc, thread, time::Duration};
+use std::{
+    collections::BTreeSet,
+    io,
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
 
 use crate::{
     cloud::Cloud,
     http::{EventStream, READ_TIMEOUT},
     postgres::Postgres,
-    server::{Server, Setup},
+    server::{Server, Setup, eventually},
 };
 
 const JOBS: u32 = 40;
@@ -26,17 +33,16 @@ fn start_waits(server: &Server, jobs: &[String]) {
 
 /// Reads events until a summary has the number of waits that ended.
 fn wait_for(events: &mut EventStream, is_done: impl Fn(u64) -> bool) {
-    loop {
-        let (name, data) = events.next().unwrap();
-        if name == "summary" && is_done(data["waits"]["succeeded"].as_u64().unwrap()) {
-            break;
-        }
-    }
+    let is_last = |(name, data): &(String, serde_json::Value)| {
+        name == "summary" && is_done(data["waits"]["succeeded"].as_u64().unwrap())
+    };
+    eventually(|| events.next().unwrap(), is_last);
 }
 
 /// Returns when no attempt is in flight, so that no lease in PostgreSQL has to end after a kill.
 fn wait_until_idle(server: &Server) {
-    while server.get("/api/v1/summary")["budget"]["in_flight"] != 0 {}
+    let budget = || server.get("/api/v1/summary")["budget"].clone();
+    eventually(budget, |budget| budget["in_flight"] == 0);
 }
 
 /// Waits until all jobs have ended, and checks that each has a result.
@@ -63,9 +69,9 @@ fn all_waits_end_after_a_kill_with_sqlite() {
     finish(&setup.start(), &jobs);
 }
 
-#[test]
-fn an_attempt_in_flight_is_repeated_at_once_after_a_kill_with_sqlite() {
-    // A cloud that accepts connections and never replies.
+/// Returns the settings of a server whose cloud accepts connections and never replies, and the
+/// connections.
+fn silent_cloud() -> (Setup, mpsc::Receiver<io::Result<TcpStream>>) {
     let cloud = TcpListener::bind("127.0.0.1:0").unwrap();
     let setup = Setup::new(&[]).variable("TOKEN", "token");
     let config = setup.path("server.toml");
@@ -78,7 +84,12 @@ fn an_attempt_in_flight_is_repeated_at_once_after_a_kill_with_sqlite() {
     let setup = setup.argument("--config").argument(config.display().to_string());
     let (sender, attempts) = mpsc::channel();
     thread::spawn(move || cloud.incoming().try_for_each(|stream| sender.send(stream)));
+    (setup, attempts)
+}
 
+#[test]
+fn an_attempt_in_flight_is_repeated_at_once_after_a_kill_with_sqlite() {
+    let (setup, attempts) = silent_cloud();
     let server = setup.start();
     assert_eq!(server.send("PUT", "/api/v1/waits/sim/job", "").status, 200);
     let first = attempts.recv_timeout(READ_TIMEOUT).unwrap();
@@ -112,7 +123,7 @@ fn requests_fail_while_postgresql_is_down() {
     let cloud = Cloud::start();
     let setup = cloud.setup().argument("--database").argument(postgres.url());
     let server = setup.start();
-    while server.send("GET", "/ready", "").status != 200 {}
+    server.wait_for_status("/ready", 200);
     postgres.kill();
     let reply = server.send("GET", "/ready", "");
     assert!(reply.status == 503 && reply.body.contains("/problems/not-ready"), "{}", reply.body);
@@ -123,7 +134,7 @@ fn requests_fail_while_postgresql_is_down() {
     assert_eq!(server.metric("cce_job_server_database_up"), 0.0);
 
     postgres.restart();
-    while server.send("GET", "/ready", "").status != 200 {}
+    server.wait_for_status("/ready", 200);
     let jobs = cloud.add_jobs(JOBS, MAX_JOB_DURATION);
     start_waits(&server, &jobs);
     finish(&server, &jobs);
@@ -141,12 +152,24 @@ fn a_signal_ends_streams_and_the_process() {
     }
     server.terminate();
     for stream in &mut streams {
-        while stream.next().is_some() {}
+        eventually(|| stream.next(), Option::is_none);
     }
     let log = server.log();
     assert!(server.wait().success(), "{log}");
     // SQLite has moved all changes to the main file.
     assert!(!setup.path("simulated.db-wal").exists());
+}
+
+#[test]
+fn a_second_signal_ends_the_process_at_once() {
+    let (setup, attempts) = silent_cloud();
+    let server = setup.start();
+    assert_eq!(server.send("PUT", "/api/v1/waits/sim/job", "").status, 200);
+    let _first = attempts.recv_timeout(READ_TIMEOUT).unwrap();
+    server.terminate();
+    eventually(|| server.log(), |log| log.contains("a second signal ends the process"));
+    server.terminate();
+    assert_eq!(server.wait().code(), Some(143));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A running server.
 
 use std::{
+    fmt::Debug,
     fs,
     io::{self, BufRead as _, BufReader, Write as _},
     net::SocketAddr,
@@ -11,12 +12,17 @@ use std::{
     time::Duration,
 };
 
+use job_transport::clock::{Clock as _, TokioClock};
 use tempfile::TempDir;
 
 use crate::http::{Reply, request};
 
 /// How long a server may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a change may take to have an effect. With PostgreSQL, an attempt that was in flight at a kill is
+/// repeated a minute later.
+const EVENTUALLY_TIMEOUT: Duration = Duration::from_secs(150);
 
 /// The folders and settings of a server, which survive a restart.
 pub(crate) struct Setup {
@@ -33,6 +39,24 @@ pub(crate) struct Server {
     log: Arc<Mutex<String>>,
     /// The server opens files in it at any time.
     _folder: Arc<TempDir>,
+}
+
+/// Reads a value until it is as expected, and returns it. Panics with the last value if that takes too
+/// long.
+pub(crate) fn eventually<T: Debug>(
+    mut read: impl FnMut() -> T,
+    is_expected: impl Fn(&T) -> bool,
+) -> T {
+    let clock = TokioClock::new();
+    let began = clock.monotonic();
+    loop {
+        let value = read();
+        if is_expected(&value) {
+            return value;
+        }
+        let duration = clock.monotonic().saturating_sub(began);
+        assert!(duration < EVENTUALLY_TIMEOUT, "after {duration:?} it is still {value:?}");
+    }
 }
 
 impl Setup {
@@ -119,6 +143,11 @@ impl Server {
             ("content-type", "application/json"),
         ];
         request(self.address, method, path, &headers, body)
+    }
+
+    /// Repeats a request until its reply has a status.
+    pub(crate) fn wait_for_status(&self, path: &str, status: u16) {
+        eventually(|| self.send("GET", path, ""), |reply| reply.status == status);
     }
 
     /// Returns the JSON of a resource.

@@ -6,7 +6,10 @@ use std::{
     thread,
 };
 
-use crate::{http::EventStream, server::Setup};
+use crate::{
+    http::EventStream,
+    server::{Setup, eventually},
+};
 
 /// The number of clients of each kind.
 const CLIENTS: usize = 500;
@@ -59,7 +62,8 @@ fn clients_that_never_read_cost_little_and_are_dropped() {
     let reading: Vec<EventStream> = (0..CLIENTS)
         .map(|_| EventStream::open(server.address, "/api/v1/events", &server.token))
         .collect();
-    while server.metric("cce_job_server_streams") < 2.0 * CLIENTS as f64 {}
+    let streams = || server.metric("cce_job_server_streams");
+    eventually(streams, |count| *count >= 2.0 * CLIENTS as f64);
     let connected = server.memory();
     let per_client = connected.saturating_sub(before) / (2 * CLIENTS as u64);
 
@@ -72,7 +76,7 @@ fn clients_that_never_read_cost_little_and_are_dropped() {
         .collect();
     for number in 0..WAITS {
         let path = format!("/api/v1/waits/simulated/job-{number}");
-        assert_eq!(server.send("PUT", &path, r#"{"enqueue": ["q"]}"#).status, 200);
+        assert_eq!(server.send("PUT", &path, r#"{"enqueue": ["billing"]}"#).status, 200);
     }
     for reader in readers {
         assert_eq!(reader.join().unwrap(), 0, "each client gets each change");
@@ -80,12 +84,14 @@ fn clients_that_never_read_cost_little_and_are_dropped() {
     let mut peak = server.memory();
     // The readers have closed their connections, and the others are dropped.
     let mut number = 0;
-    while server.metric("cce_job_server_streams") > 0.0 {
+    let add_wait = || {
         let path = format!("/api/v1/waits/simulated/late-{number}");
         assert_eq!(server.send("PUT", &path, "").status, 200);
         peak = peak.max(server.memory());
         number += 1;
-    }
+        streams()
+    };
+    eventually(add_wait, |count| *count == 0.0);
     let _ = writeln!(
         io::stderr(),
         "memory: {} KiB per client; {} KiB before, {} KiB with {} clients, {} KiB at the peak",

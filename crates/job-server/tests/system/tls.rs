@@ -1,6 +1,11 @@
 //! TLS: the certificate, its replacement, and the probe `cce-job-server ready`.
 
-use std::{net::TcpStream, path::Path, process::Output, sync::Arc};
+use std::{
+    net::TcpStream,
+    path::Path,
+    process::{Command, Output},
+    sync::Arc,
+};
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::{
@@ -10,7 +15,7 @@ use rustls::{
 
 use crate::{
     http::{self, READ_TIMEOUT, Reply},
-    server::{Server, Setup, write_private},
+    server::{Server, Setup, eventually, write_private},
 };
 
 /// Creates a certificate for localhost, and writes it and its key. Returns the certificate.
@@ -63,14 +68,16 @@ fn requests_are_encrypted_with_the_current_certificate() {
     assert_eq!(send(&server, &first).unwrap().status, 200);
 
     let second = create_certificate(&setup);
-    while send(&server, &second).is_err() {}
+    eventually(|| send(&server, &second), Result::is_ok).unwrap();
     assert!(send(&server, &first).is_err());
 
     // A key without its certificate changes nothing.
     write_private(&setup.path("cert.pem"), "no certificate");
-    while !server.log().contains("certificate before stays in use") {
+    let log = || {
         assert_eq!(send(&server, &second).unwrap().status, 200);
-    }
+        server.log()
+    };
+    eventually(log, |log| log.contains("certificate before stays in use"));
 
     // Plain HTTP gets no reply.
     use std::io::{Read as _, Write as _};
@@ -92,7 +99,8 @@ fn addresses_beyond_this_machine_are_served_with_tls() {
 }
 
 #[test]
-fn a_trusted_proxy_may_send_plain_text() {
+fn this_machine_may_send_plain_text_beside_a_trusted_proxy() {
+    // A unit test checks the addresses of other machines.
     let setup = Setup::simulated(1).argument("--trusted-proxy").argument("192.0.2.0/24");
     let mut command = setup.command();
     command.args(["--listen", "0.0.0.0:0"]);
@@ -111,9 +119,14 @@ fn a_key_that_every_user_can_change_is_refused() {
     assert!(error.contains("key.pem") && error.contains("every user can change it"), "{error}");
 }
 
-fn ready(setup: &Setup, port: u16, certificate: Option<&Path>) -> Output {
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_cce-job-server"));
+fn ready_command(setup: &Setup, port: u16) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cce-job-server"));
     command.args(["ready", "--port", &port.to_string(), "--state-dir"]).arg(setup.folder.path());
+    command
+}
+
+fn ready(setup: &Setup, port: u16, certificate: Option<&Path>) -> Output {
+    let mut command = ready_command(setup, port);
     if let Some(file) = certificate {
         command.arg("--tls-cert").arg(file);
     }
@@ -139,6 +152,19 @@ fn the_probe_reports_whether_the_server_is_ready() {
     let server = plain.start();
     let port = server.address.port();
     assert!(ready(&plain, port, None).status.success());
+    #[cfg(target_os = "linux")]
+    {
+        let elsewhere = Setup::simulated(1);
+        let mut command = elsewhere.command();
+        command.args(["--listen", "127.0.0.2:0"]);
+        let server = elsewhere.start_with(command);
+        let port = server.address.port();
+        for (address, is_ready) in [("127.0.0.2", true), ("127.0.0.1", false)] {
+            let mut command = ready_command(&elsewhere, port);
+            let output = command.args(["--address", address]).output().unwrap();
+            assert_eq!(output.status.success(), is_ready, "{output:?}");
+        }
+    }
     let output = ready(&setup, port, None);
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && error.contains("401"), "{error}");

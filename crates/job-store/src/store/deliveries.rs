@@ -16,14 +16,14 @@ use crate::{
 /// How long a worker may take for a try.
 const TRY_LEASE: Duration = Duration::from_secs(120);
 
-/// The number of deliveries to one receiver, by all workers together, from which on no other one begins.
+/// Maximum number of deliveries in flight to one receiver, over all workers.
 /// Also the maximum number that one transaction leases.
 const MAX_PER_RECEIVER: usize = 4;
 
 /// How long a notification is left to other workers.
 const POSTPONED_FOR: Duration = Duration::from_secs(10);
 
-/// How long a notification is postponed that cannot be read.
+/// Delay before a notification that cannot be read is tried again.
 const UNREADABLE_DELAY: Duration = Duration::from_secs(60);
 
 impl Store {

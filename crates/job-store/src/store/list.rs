@@ -53,7 +53,8 @@ const CHUNK: u32 = 50;
 /// A page ends after this many bytes of the database's rows.
 const MAX_PAGE_BYTES: usize = 4 << 20;
 
-/// How long an attempt is due before its wait is overdue. Longer than a request that is queued.
+/// A wait is overdue if its attempt has been due for longer than this. A request that is queued waits for a
+/// shorter time.
 pub(super) const OVERDUE_AFTER: Duration = Duration::from_secs(120);
 
 impl ListQuery {
@@ -86,8 +87,8 @@ impl ListQuery {
         self
     }
 
-    /// Lists only active waits whose attempt has been due for more than two minutes: no worker runs,
-    /// the budget is too small, or the project is paused.
+    /// Lists only active waits whose attempt has been due for more than two minutes: no worker runs, or
+    /// the budget is too small. A wait of a paused project is not overdue.
     pub const fn overdue(mut self) -> Self {
         self.state = Some(State::Overdue);
         self
@@ -137,7 +138,7 @@ impl Store {
              OR ($3 = 2 AND outcome IS NOT NULL) \
              OR ($3 = 3 AND (is_success = 0 OR (is_success IS NULL \
              AND outcome NOT IN ('succeeded', 'ready', 'gone')))) \
-             OR ($3 = 4 AND outcome IS NULL AND due < $4)) \
+             OR ($3 = 4 AND outcome IS NULL AND paused = 0 AND due < $4)) \
              ORDER BY key LIMIT $5"
         );
         let state = match query.state {

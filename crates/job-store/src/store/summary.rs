@@ -23,7 +23,7 @@ pub struct Summary {
     pub time: Timestamp,
     /// The numbers of waits.
     pub waits: WaitCounts,
-    /// The numbers of notifications for webhooks.
+    /// The numbers of notifications.
     pub notifications: NotificationCounts,
     /// The request budget.
     pub budget: BudgetSummary,
@@ -37,7 +37,7 @@ pub struct WaitCounts {
     pub active: usize,
     /// Active waits of paused projects.
     pub paused: usize,
-    /// Active waits whose attempt has been due for more than two minutes.
+    /// Active waits whose attempt has been due for more than two minutes, except those of paused projects.
     pub overdue: usize,
     /// Waits that have reached their goal.
     pub succeeded: usize,
@@ -47,14 +47,20 @@ pub struct WaitCounts {
     pub stopped: usize,
 }
 
-/// The numbers of notifications for webhooks that are not delivered.
+/// The numbers of notifications that are not delivered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct NotificationCounts {
-    /// Notifications that will be sent, for the first time or again.
+    /// Notifications for webhooks that will be sent, for the first time or again.
     pub pending: usize,
-    /// Notifications that are given up.
+    /// Pending notifications whose last try failed.
+    #[serde(default)]
+    pub retrying: usize,
+    /// Notifications for webhooks that are given up.
     pub failed: usize,
+    /// Notifications in queues. The consumers of the queues delete them.
+    #[serde(default)]
+    pub queued: usize,
 }
 
 /// The request budget of all workers together.
@@ -191,7 +197,6 @@ impl WaitCounts {
             (SELECT count(*) FROM cce_waits WHERE outcome IS NULL AND paused = 0) AS running, \
             (SELECT count(*) FROM cce_waits WHERE outcome IS NULL AND paused = 1) AS paused, \
             (SELECT count(*) FROM cce_waits WHERE outcome IS NULL AND paused = 0 AND due < $1) \
-            + (SELECT count(*) FROM cce_waits WHERE outcome IS NULL AND paused = 1 AND due < $1) \
             AS overdue";
         let overdue = now.saturating_sub(OVERDUE_AFTER).unwrap_or(Timestamp::MIN);
         let mut counts = Self::default();
@@ -217,15 +222,21 @@ impl WaitCounts {
 
 impl NotificationCounts {
     async fn read(transaction: &mut Transaction) -> Result<Self, StoreError> {
-        let sql = "SELECT state, count(*) AS count FROM cce_outbox \
+        let sql = "SELECT state, count(*) AS count, count(last_error) AS errors FROM cce_outbox \
                    WHERE state <> 'delivered' AND receiver IS NOT NULL GROUP BY state";
         let mut counts = Self::default();
         for row in transaction.rows(sql, &[]).await? {
-            let count = match &*row.text("state")? {
-                "failed" => &mut counts.failed,
-                _ => &mut counts.pending,
-            };
-            *count += size(&row, "count")?;
+            let count = size(&row, "count")?;
+            if row.text("state")? == "failed" {
+                counts.failed += count;
+            } else {
+                counts.pending += count;
+                counts.retrying += size(&row, "errors")?;
+            }
+        }
+        let sql = "SELECT count(*) AS count FROM cce_outbox WHERE queue IS NOT NULL";
+        if let Some(row) = transaction.row(sql, &[]).await? {
+            counts.queued = size(&row, "count")?;
         }
         Ok(counts)
     }

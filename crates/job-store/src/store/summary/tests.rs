@@ -36,13 +36,22 @@ async fn a_summary_counts_waits_by_their_state() {
     let expected =
         WaitCounts { active: 2, paused: 1, overdue: 0, succeeded: 1, failed: 1, stopped: 2 };
     assert_eq!(summary.waits, expected);
-    assert_eq!(summary.notifications, NotificationCounts { pending: 1, failed: 1 });
+    let expected_notifications =
+        NotificationCounts { pending: 1, retrying: 1, failed: 1, queued: 2 };
+    assert_eq!(summary.notifications, expected_notifications);
     let budget = summary.budget;
     assert_eq!((budget.queued, budget.in_flight, budget.requests_per_second), (0, 0, 50.0));
-    // No worker runs for three minutes.
+    // The first try of a delivery is in progress, or has not begun.
+    bed.store.watch(&key("succeeded"), &Watch::new().notify("https://b.example")).await.unwrap();
+    let summary = bed.store.summary().await.unwrap();
+    let expected_notifications = NotificationCounts { pending: 2, ..expected_notifications };
+    assert_eq!(summary.notifications, expected_notifications);
+    // No worker runs for three minutes. The wait of the paused project is not overdue.
     bed.clock.advance(Duration::from_secs(180));
     let summary = bed.store.summary().await.unwrap();
-    assert_eq!(summary.waits, WaitCounts { overdue: 2, ..expected });
+    assert_eq!(summary.waits, WaitCounts { overdue: 1, ..expected });
+    let page = bed.store.list(&ListQuery::new().overdue()).await.unwrap();
+    assert_eq!(page.waits.len(), 1);
     assert_eq!(summary.budget.queued, 1);
     let text = serde_json::to_string(&summary).unwrap();
     assert_eq!(serde_json::from_str::<Summary>(&text).unwrap(), summary);
