@@ -22,6 +22,7 @@ const TYPING_MS = 150;
 const connection = new Connection({
   onState: tick,
   onWait: detail.handleWait,
+  onLists: detail.readAgain,
   onRefused: refuse,
 });
 

@@ -52,7 +52,7 @@ export function localTime(ms) {
   return timeFormat.format(ms);
 }
 
-/** Returns a time in the past, relative to `now`. Like the functions below, it returns the text and its kind. */
+/** Returns a time in the past, relative to `now`. Returns `{ text, kind }`, as the functions below do. */
 export function ago(ms, now) {
   return { text: `${duration(now - ms)} ago` };
 }

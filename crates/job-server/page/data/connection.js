@@ -37,7 +37,8 @@ export class Connection {
 
   /**
    * The connection calls `handlers.onState()` after a change of its state, `handlers.onWait(status)` for each
-   * wait that changed, and `handlers.onRefused()` if the server refuses the token.
+   * wait that changed, `handlers.onLists()` after the lists were read, and `handlers.onRefused()` if the server
+   * refuses the token.
    */
   constructor(handlers) {
     this.#handlers = handlers;
@@ -130,7 +131,7 @@ export class Connection {
       const before = store.summary?.notifications;
       setSummary(JSON.parse(data));
       const after = store.summary.notifications;
-      const hasChanged = before && (before.failed !== after.failed || before.pending !== after.pending);
+      const hasChanged = before && (before.failed !== after.failed || before.retrying !== after.retrying);
       if (hasChanged) this.#readUndelivered(controller);
       if (this.state !== "live") this.#setState("live");
     } else if (name === "wait") {
@@ -149,6 +150,7 @@ export class Connection {
       this.#listedAt = Date.now();
       // Not at the first event, so that a server whose lists fail is not asked every second.
       this.#retries = 0;
+      this.#handlers.onLists();
       await this.#readUndelivered(controller);
     } catch (error) {
       controller.abort(error);

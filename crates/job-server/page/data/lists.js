@@ -11,20 +11,34 @@ const FIRST_LIMIT = 200, LIMIT = 1_000;
 /** Maximum number of notifications that are kept. */
 const MAX_NOTICES = 1_000;
 
-/** The keys that events changed while the lists are read, or `null`. Events are newer than the lists. */
-let changedKeys = null;
-/** The number of the last reading of the lists. A reading that is not the last one stops. */
-let lastReading = 0;
+/** A reading of lists, for the connection with a signal. A reading that is not the last one of its kind stops. */
+class Reading {
+  /** The keys that events changed since the reading began: events are newer than lists. `null` after the end. */
+  changedKeys = new Set();
+
+  constructor(signal) {
+    this.signal = signal;
+  }
+
+  /** Keeps a wait of a list, unless an event has changed it. */
+  keep(wait) {
+    if (!this.changedKeys.has(wait.key)) keepWait(wait);
+  }
+}
+
+/** The reading of all lists, or `null` if there is none at present. */
+let listsReading = null;
+/** The reading of the waits that have succeeded, also after its end. It is `null` if they have to be read. */
+let finishedReading = null;
 let lastUndelivered = 0;
 
 /** Waits that have succeeded are read only if the page shows them. */
 let isFinishedShown = false;
-/** The connection whose finished waits were read. */
-let finishedSignal = null;
 
 /** Keeps the wait of an event. */
 export function handleWait(wait) {
-  changedKeys?.add(wait.key);
+  listsReading?.changedKeys.add(wait.key);
+  finishedReading?.changedKeys?.add(wait.key);
   keepWait(wait);
   reportChange();
 }
@@ -34,32 +48,44 @@ export function handleWait(wait) {
  * whether the lists were read to their end: a later call ends an earlier one.
  */
 export async function readLists(signal) {
-  const reading = lastReading += 1;
-  const changed = changedKeys = new Set();
+  const reading = listsReading = new Reading(signal);
+  // The user may select another state meanwhile. Successes that were missed are read when they are shown again.
+  const readsFinished = isFinishedShown;
+  finishedReading = readsFinished ? reading : null;
   const listed = new Set();
+  // The last key that each list was read to.
+  const ends = {};
   Object.assign(store, { isLoading: true, hasLeftOut: false });
   const { projects = [] } = await requestJson("api/v1/projects", { signal });
   setProjects(projects);
   const states = [["active", MAX_WAITS], ["failed", MAX_FINISHED]];
-  if (isFinishedShown) states.push(["finished", MAX_FINISHED]);
+  if (readsFinished) states.push(["finished", MAX_FINISHED]);
   for (const [state, max] of states) {
-    await readWaits(state, max, signal, () => reading === lastReading, wait => {
+    ends[state] = await readWaits(state, max, signal, () => reading === listsReading, wait => {
       listed.add(wait.key);
-      if (!changed.has(wait.key)) keepWait(wait);
+      reading.keep(wait);
     });
-    if (reading !== lastReading) return false;
+    if (reading !== listsReading) return false;
   }
+  // A finished wait beyond the end of its list stays, because it may exist.
+  const isCovered = wait => {
+    if (wait.outcome === null) return true;
+    const end = isSuccess(wait) ? ends.finished : ends.failed;
+    return end !== undefined && (end === null || wait.key <= end);
+  };
   for (const [key, wait] of store.waits) {
-    const isUnlisted = isSuccess(wait) && !isFinishedShown;
-    if (!listed.has(key) && !changed.has(key) && !isUnlisted) store.waits.delete(key);
+    if (!listed.has(key) && !reading.changedKeys.has(key) && isCovered(wait)) store.waits.delete(key);
   }
-  changedKeys = null;
+  listsReading = reading.changedKeys = null;
   store.isLoading = false;
   reportChange();
   return true;
 }
 
-/** Reads the waits of a state, at most `max`. */
+/**
+ * Reads the waits of a state in the order of their keys, at most `max`. Returns the last key if there are more,
+ * or `null`.
+ */
 async function readWaits(state, max, signal, isCurrent, add) {
   let after = "";
   for (let count = 0; count < max;) {
@@ -67,15 +93,16 @@ async function readWaits(state, max, signal, isCurrent, add) {
     const query = new URLSearchParams({ state, limit: String(limit) });
     if (after) query.set("after", after);
     const page = await requestJson(`api/v1/waits?${query}`, { signal });
-    if (!isCurrent()) return;
+    if (!isCurrent()) return null;
     for (const status of page.waits) add(toWait(status));
     count += page.waits.length;
     // The first rows appear at once.
     reportChange({ isUrgent: limit === FIRST_LIMIT });
-    if (!page.next || page.waits.length === 0) return;
+    if (!page.next || page.waits.length === 0) return null;
     after = page.next;
   }
   store.hasLeftOut = true;
+  return after;
 }
 
 /** Sets whether the page shows waits that have succeeded. */
@@ -83,16 +110,15 @@ export function setFinishedShown(isShown) {
   isFinishedShown = isShown;
 }
 
-/** Reads the waits that have succeeded, once for each connection. */
+/** Reads the waits that have succeeded, unless this was done since all lists were read for this connection. */
 export async function readFinished(signal) {
-  if (finishedSignal === signal) return;
-  finishedSignal = signal;
+  if (finishedReading?.signal === signal) return;
+  const reading = finishedReading = new Reading(signal);
   try {
-    await readWaits("finished", MAX_FINISHED, signal, () => true, wait => {
-      if (!changedKeys?.has(wait.key)) keepWait(wait);
-    });
+    await readWaits("finished", MAX_FINISHED, signal, () => reading === finishedReading, wait => reading.keep(wait));
+    reading.changedKeys = null;
   } catch {
-    if (finishedSignal === signal) finishedSignal = null;
+    if (finishedReading === reading) finishedReading = null;
   }
 }
 
@@ -107,7 +133,6 @@ export async function readUndelivered(signal) {
 
 /** Ends all readings of the lists. */
 export function stopReading() {
-  lastReading += 1;
+  listsReading = finishedReading = null;
   lastUndelivered += 1;
-  changedKeys = null;
 }

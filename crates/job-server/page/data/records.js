@@ -28,7 +28,8 @@ export function toWait(status) {
     type: clean(active?.job_type ?? report.type, 80),
     name: clean(active?.name ?? report.name, 160),
     phase: clean(active?.phase ?? report.phase, 60),
-    done: progress ? progress.success + progress.failed : null,
+    done: progress?.success ?? null,
+    failedSteps: progress?.failed ?? 0,
     total: progress?.total ?? null,
     attempts: active?.attempts ?? report.attempts ?? null,
     isInFlight: Boolean(active?.is_in_flight),
@@ -70,18 +71,35 @@ export const isSuccess = wait => wait.outcome !== null && !wait.isFailed;
 /** Returns when a job was created or, if that is unknown, when the wait for it began. */
 export const startedAt = wait => wait.beganAt ?? wait.createdAt;
 
-/** Returns the kind of an outcome. A failed job is red. A wait that stopped before the job ended is amber. */
+/** Returns whether a user has canceled a wait. The server counts it with the waits that stopped early. */
+export const isCanceled = wait => wait.outcome === "stopped";
+
+/** Returns the outcome of a finished wait in words. */
+export const outcomeText = wait => isCanceled(wait) ? "canceled" : wait.outcome.replaceAll("_", " ");
+
+/** Returns how many steps of a job have succeeded and failed, such as `3/9, 1 failed`. */
+export function stepsText(wait, separator) {
+  if (!(wait.total > 0)) return "";
+  const failed = wait.failedSteps > 0 ? `, ${wait.failedSteps} failed` : "";
+  return `${wait.done}${separator}${wait.total}${failed}`;
+}
+
+/**
+ * Returns the kind of an outcome. A failed job is red. A wait that stopped before the job ended is amber, or
+ * grey if a user has canceled it.
+ */
 export function outcomeKind(wait) {
   if (wait.outcome === null) {
     return wait.state === "paused" ? "paused" : wait.state === "unreadable" ? "stopped" : "active";
   }
   if (!wait.isFailed) return "success";
-  return wait.state === "ended" ? "failed" : "stopped";
+  return wait.state === "ended" ? "failed" : isCanceled(wait) ? "canceled" : "stopped";
 }
 
 /** Returns why a job or a wait has failed. */
 export function reasonText(wait) {
-  return [wait.step, wait.reason].filter(Boolean).join(": ") || (wait.isFailed ? "no reason given" : "");
+  const text = [wait.step, wait.reason].filter(Boolean).join(": ");
+  return text || (wait.isFailed && !isCanceled(wait) ? "no reason given" : "");
 }
 
 /** Returns when the next request of a wait is due, relative to `now`, as text and kind. */

@@ -46,11 +46,17 @@ export function keepWait(wait) {
   if (!waits.has(wait.key) && waits.size >= MAX_WAITS) {
     store.hasLeftOut = true;
     if (isSuccess(wait)) return;
-    const old = [...waits.values()].find(isSuccess);
-    if (!old) return;
-    waits.delete(old.key);
+    const key = firstSuccess();
+    if (key === null) return;
+    waits.delete(key);
   }
   waits.set(wait.key, wait);
+}
+
+/** Returns the key of the first wait that has succeeded, or `null`. Copies nothing, because each event may ask. */
+function firstSuccess() {
+  for (const [key, wait] of store.waits) if (isSuccess(wait)) return key;
+  return null;
 }
 
 export function setProjects(projects) {

@@ -1,6 +1,6 @@
 // The cards about what needs attention.
 
-import { isOverdue, noticeState, reasonText } from "../data/records.js";
+import { isCanceled, isOverdue, noticeState, reasonText } from "../data/records.js";
 import { store } from "../data/store.js";
 import { clean, duration, number, plural } from "../format.js";
 import { $, el, foreign, setText } from "./dom.js";
@@ -35,7 +35,7 @@ export function clearAttention() {
 
 function failedCard(now) {
   const { failed, stopped } = store.summary.waits;
-  const first = firstWaits(wait => wait.isFailed, (one, other) => other.finishedAt - one.finishedAt);
+  const first = firstWaits(wait => wait.isFailed && !isCanceled(wait), (one, other) => other.finishedAt - one.finishedAt);
   return {
     title: "Failed", kind: "bad", state: "failed", count: failed + stopped,
     items: first.map(wait => toItem(wait, `${duration(now - wait.finishedAt)} ago`, wait.type, reasonText(wait))),

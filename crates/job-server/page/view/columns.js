@@ -7,7 +7,9 @@
 // - `isHeader`: the cells are the headers of the rows. `isNumber`: they are aligned to the right.
 // - `isLive`: the text depends on the time. `isEmpty(item)`: there is nothing to show.
 
-import { nextRequest, noticeState, outcomeKind, reasonText, startedAt } from "../data/records.js";
+import {
+  nextRequest, noticeState, outcomeKind, outcomeText, reasonText, startedAt, stepsText,
+} from "../data/records.js";
 import { projectName, store } from "../data/store.js";
 import { ago, clean, duration, left, localTime, number } from "../format.js";
 import { el, foreign, setAttribute, setText } from "./dom.js";
@@ -75,9 +77,9 @@ const phaseColumn = {
     bar.hidden = !hasSteps;
     if (hasSteps) {
       [bar.max, bar.value] = [wait.total, wait.done];
-      setAttribute(bar, "aria-label", `${wait.done} of ${wait.total} steps`);
+      setAttribute(bar, "aria-label", `${stepsText(wait, " of ")} steps`);
     }
-    setText(steps, hasSteps ? `${wait.done}/${wait.total}` : "");
+    setText(steps, stepsText(wait, "/"));
   },
 };
 
@@ -85,7 +87,7 @@ const outcomeColumn = {
   id: "outcome", label: "Outcome", compare: wait => wait.outcome ?? "",
   make: cell => cell.append(foreign("span", { class: "badge" })),
   update: ([badge], wait) => {
-    setText(badge, (wait.outcome ?? wait.state).replaceAll("_", " "));
+    setText(badge, wait.outcome === null ? wait.state : outcomeText(wait));
     setAttribute(badge, "data-kind", outcomeKind(wait));
   },
 };

@@ -16,7 +16,8 @@ export function waitCommands(wait) {
   if (wait.outcome !== null) return [["Wait for the job again", `cce-job watch ${options}`]];
   return [
     ["Stop the wait; the job goes on", `cce-job cancel ${options}`],
-    ["Follow it in a terminal", `cce-job watch ${options}`],
+    // The request has no timeout, so that the server keeps the later of the deadline and that of the default.
+    ["Follow it in a terminal; the deadline is then at least 1h away", `cce-job watch --follow ${options}`],
   ];
 }
 

@@ -1,7 +1,9 @@
 // The view of one wait, which is open if the fragment of the address names one.
 
 import { hasToken, request, requestJson, sentence } from "../data/api.js";
-import { nextRequest, noticeState, outcomeKind, reasonText, toNotice, toWait } from "../data/records.js";
+import {
+  nextRequest, noticeState, outcomeKind, outcomeText, reasonText, stepsText, toNotice, toWait,
+} from "../data/records.js";
 import { now, projectName } from "../data/store.js";
 import { ago, clean, duration, left, localTime, number, plural, until } from "../format.js";
 import { commandElement, retryCommand, waitCommands } from "./commands.js";
@@ -43,6 +45,11 @@ export function handleWait(status) {
   open?.handleWait(status);
 }
 
+/** Reads the wait again, if its view is open, because events may have been missed. */
+export function readAgain() {
+  open?.read();
+}
+
 /** Updates the times. */
 export function tick() {
   open?.tick();
@@ -54,6 +61,8 @@ class Detail {
   /** The functions that update the times. */
   #times = [];
   #isFinished = false;
+  /** The number of the last reading of the status. What an earlier one returns is dropped. */
+  #lastReading = 0;
   #shownCommands = "";
   /** The address of the timeline in the memory of the browser. */
   #imageUrl = null;
@@ -78,11 +87,13 @@ class Detail {
       el("h3", {}, "Commands"), this.#commands,
       el("details", {}, el("summary", {}, "All fields as JSON"), this.#json),
     );
-    this.#read();
+    this.read();
   }
 
-  async #read() {
+  /** Reads everything. */
+  async read() {
     const { signal } = this.#controller;
+    setText(this.#problem, "");
     const parts = [this.#readStatus(), this.#readTimeline(), this.#readNotices()];
     for (const result of await Promise.allSettled(parts)) {
       if (result.status === "rejected" && !signal.aborted) setText(this.#problem, sentence(result.reason));
@@ -92,7 +103,11 @@ class Detail {
   handleWait(status) {
     if (status.key !== `${this.project}:${this.job}`) return;
     const hasEnded = status.result && !this.#isFinished;
+    // The event is newer than a reply that is awaited. An event has no document, so that a result is read again.
+    this.#lastReading += 1;
     this.#show(status);
+    if (status.result) this.#readStatus().catch(() => {});
+    else this.#showJson(status);
     if (hasEnded) this.#readNotices().catch(() => {});
     // A job with many changes does not cause a request for each.
     this.#imageTimer ??= setTimeout(() => {
@@ -115,7 +130,16 @@ class Detail {
   }
 
   async #readStatus() {
-    this.#show(await requestJson(this.#path, { signal: this.#controller.signal }));
+    const reading = this.#lastReading += 1;
+    let status = null;
+    try {
+      status = await requestJson(this.#path, { signal: this.#controller.signal });
+    } catch (error) {
+      if (reading === this.#lastReading) throw error;
+    }
+    if (reading !== this.#lastReading) return;
+    this.#show(status);
+    this.#showJson(status);
   }
 
   #show(status) {
@@ -125,7 +149,7 @@ class Detail {
     const title = [wait.type, wait.name].filter(Boolean).join(" ") || clean(wait.job, 160);
     $("detail-title").replaceChildren(foreign("span", {}, title), " ", this.#badge);
     const state = wait.state === "waiting" ? wait.phase || "waiting" : wait.state;
-    setText(this.#badge, (wait.outcome ?? state).replaceAll("_", " "));
+    setText(this.#badge, wait.outcome === null ? state : outcomeText(wait));
     setAttribute(this.#badge, "data-kind", outcomeKind(wait));
     const why = wait.outcome === null ? wait.error && `Last error: ${wait.error}` : reasonText(wait);
     this.#why.hidden = !why;
@@ -133,7 +157,6 @@ class Detail {
     setAttribute(this.#why, "data-kind", outcomeKind(wait));
     this.#showFacts(wait);
     this.#showCommands(wait);
-    this.#showJson(status);
   }
 
   #showFacts(wait) {
@@ -153,7 +176,7 @@ class Detail {
       fact("Type", wait.type),
       fact("Name", wait.name),
       fact("Phase", wait.phase),
-      fact("Steps", wait.total > 0 ? `${wait.done} of ${wait.total}` : ""),
+      fact("Steps", stepsText(wait, " of ")),
       fact("Attempts", wait.attempts === null ? "" : number(wait.attempts)),
       moment("Job created", wait.beganAt, ago),
       moment("Wait started", wait.createdAt, ago),
@@ -162,7 +185,6 @@ class Detail {
       isActive ? moment("Deadline", wait.deadlineAt, until) : null,
       moment("Finished", wait.finishedAt, ago),
       fact("Took", wait.seconds === null ? "" : duration(wait.seconds * 1000)),
-      fact("Number", String(wait.number ?? "")),
     ];
     this.#facts.replaceChildren(...facts.filter(one => one !== null));
     this.tick();

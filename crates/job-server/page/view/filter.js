@@ -1,6 +1,6 @@
 // The filter of the waits, and their order.
 
-import { isOverdue, reasonText } from "../data/records.js";
+import { isOverdue, outcomeText, reasonText } from "../data/records.js";
 import { projectName, store } from "../data/store.js";
 import { TABLES } from "./columns.js";
 
@@ -40,7 +40,8 @@ export function selectedWaits(now) {
   const text = filter.text.toLowerCase();
   const has = value => value !== null && value.toLowerCase().includes(text);
   const hasText = wait => !text || has(wait.job) || has(wait.name) || has(wait.type) || has(wait.phase)
-    || has(wait.error) || has(reasonText(wait)) || has(projectName(wait.project)) || has(wait.outcome);
+    || has(wait.error) || has(reasonText(wait)) || has(projectName(wait.project))
+    || (wait.outcome !== null && has(outcomeText(wait)));
   const found = [...store.waits.values()].filter(wait =>
     isInState(wait, now) && (!filter.project || wait.project === filter.project) && hasText(wait));
   const sort = selectedSort();

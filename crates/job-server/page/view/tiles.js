@@ -9,7 +9,8 @@ import { filter } from "./filter.js";
 export function renderTiles() {
   const { waits, notifications, budget } = store.summary;
   const failed = waits.failed + waits.stopped;
-  const undelivered = notifications.pending + notifications.failed;
+  // The first try of a notification is not a problem, even if it takes long.
+  const undelivered = notifications.retrying + notifications.failed;
   const tiles = {
     active: { count: waits.active, more: `${number(waits.succeeded)} have succeeded`, kind: null },
     overdue: {
@@ -19,8 +20,10 @@ export function renderTiles() {
     },
     failed: {
       count: failed,
-      more: waits.stopped ? `${number(waits.stopped)} stopped early` : failed ? "the jobs failed" : "none has failed",
-      kind: failed ? "bad" : null,
+      more: waits.stopped
+        ? `${number(waits.stopped)} stopped or canceled`
+        : failed ? "the jobs failed" : "none has failed",
+      kind: waits.failed ? "bad" : failed ? "late" : null,
     },
     paused: {
       count: waits.paused,
@@ -31,7 +34,7 @@ export function renderTiles() {
       count: undelivered,
       more: notifications.failed
         ? `${number(notifications.failed)} given up`
-        : undelivered ? "tried again" : "all delivered",
+        : undelivered ? "tried again" : notifications.pending ? "none has failed" : "all delivered",
       kind: notifications.failed ? "bad" : null,
     },
   };

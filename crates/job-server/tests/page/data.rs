@@ -87,7 +87,8 @@ fn result(index: usize, outcome: &str, job_type: &str, name: &str) -> Value {
 
 /// Returns the details of an active wait.
 fn active(index: usize, job_type: &str, name: &str) -> Value {
-    let is_overdue = index % 2500 == 11;
+    // One of them is paused, too.
+    let is_overdue = index % 2500 == 11 || index % 2500 == 21;
     let total = if index % 4 == 3 { 0 } else { 1 + index * 13 % 24 };
     let done = if total == 0 { 0 } else { index * 5 % (total + 1) };
     let expected_end = (!index.is_multiple_of(6)).then(|| time(number(index) * 53 % 1500 - 60));
@@ -124,7 +125,7 @@ pub(crate) fn hostile_wait(index: usize) -> Value {
         status["state"] = "waiting".into();
         status["result"] = Value::Null;
         status["active"] = json!({"job_type": HOSTILE, "phase": HOSTILE, "name": HOSTILE, "last_error": HOSTILE,
-            "attempts": 1, "next_attempt_at": time(9), "is_in_flight": false});
+            "attempts": 1, "next_attempt_at": time(9), "deadline_at": null, "is_in_flight": false});
     }
     status
 }
@@ -139,18 +140,37 @@ pub(crate) fn notification(key: &Value, error: &str) -> Value {
         "tries": 4, "last_error": error, "next_try_at": null})
 }
 
+/// Returns whether a notification is in the list of those that were not delivered.
+pub(crate) fn is_undelivered(notification: &Value) -> bool {
+    !notification["last_error"].is_null()
+}
+
+/// Returns the status of a wait that has ended with this outcome.
+pub(crate) fn finished(index: usize, outcome: &str) -> Value {
+    let mut status = wait(index);
+    status["state"] = match outcome {
+        "succeeded" | "failed" => "ended".into(),
+        _ => "stopped".into(),
+    };
+    status["active"] = Value::Null;
+    status["result"] = result(index, outcome, "CreateNode", &format!("node-{index}"));
+    status
+}
+
 /// Returns whether a wait has succeeded.
 pub(crate) fn is_success(status: &Value) -> bool {
     status["result"]["is_success"] == true
 }
 
-/// Returns the summary of a server with these waits.
+/// Returns the summary of a server with these waits. As in the server, a paused wait is not overdue.
 pub(crate) fn summary(waits: &[Value], notifications: &[Value]) -> Value {
     let count = |is_counted: fn(&Value) -> bool| waits.iter().filter(|one| is_counted(one)).count();
     let is_overdue = |one: &Value| {
         let next = one["active"]["next_attempt_at"].as_str();
-        next.is_some_and(|next| next < &*time(-120))
+        one["state"] != "paused" && next.is_some_and(|next| next < &*time(-120))
     };
+    let count_notices =
+        |is_counted: fn(&Value) -> bool| notifications.iter().filter(|one| is_counted(one)).count();
     json!({
         "time": time(0),
         "waits": {
@@ -161,8 +181,12 @@ pub(crate) fn summary(waits: &[Value], notifications: &[Value]) -> Value {
             "failed": count(|one| one["state"] == "ended" && !is_success(one)),
             "stopped": count(|one| one["state"] == "stopped"),
         },
-        "notifications": {"pending": 0, "failed": notifications.len()},
-        "budget": {"jobs": count(|one| one["active"].is_object()), "queued": 14, "in_flight": 6,
-            "requests_per_second": 50.0, "throttled_for": 0.0},
+        "notifications": {
+            "pending": count_notices(|one| one["state"] == "pending"),
+            "retrying": count_notices(|one| one["state"] == "pending" && is_undelivered(one)),
+            "failed": count_notices(|one| one["state"] == "failed"),
+            "queued": 0,
+        },
+        "budget": {"queued": 14, "in_flight": 6, "requests_per_second": 50.0, "throttled_for": 0.0},
     })
 }

@@ -27,7 +27,7 @@ use crate::data::{self, PROJECTS, TIMELINE, job};
 pub(crate) const TOKEN: &str = "the-token-of-this-test-9d2c";
 
 /// The policy of the server.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; \
+pub(crate) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 #[derive(Clone)]
@@ -36,6 +36,8 @@ struct Api {
     events: broadcast::Sender<Bytes>,
     /// Whether the server answers, and a number that changes to drop all streams.
     up: watch::Sender<(bool, u64)>,
+    /// Replies to addresses with this text are ready, but not sent.
+    held: watch::Sender<Option<String>>,
 }
 
 struct Data {
@@ -67,10 +69,11 @@ impl Fake {
             data: Arc::new(Mutex::new(data)),
             events: broadcast::Sender::new(1 << 17),
             up: watch::Sender::new((true, 0)),
+            held: watch::Sender::new(None),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = Router::new().fallback(any(answer)).with_state(api.clone());
+        let router = Router::new().fallback(any(answer_when_released)).with_state(api.clone());
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { address, api, server }
     }
@@ -87,6 +90,15 @@ impl Fake {
     /// Lets the server answer or not. If it does not, streams are dropped.
     pub(crate) fn set_up(&self, is_up: bool) {
         self.api.up.send_modify(|up| *up = (is_up, up.1 + 1));
+    }
+
+    /// Holds the replies to addresses with this text, until [`release`](Self::release).
+    pub(crate) fn hold(&self, part: &str) {
+        self.api.held.send_replace(Some(part.into()));
+    }
+
+    pub(crate) fn release(&self) {
+        self.api.held.send_replace(None);
     }
 
     pub(crate) fn drop_streams(&self) {
@@ -111,6 +123,12 @@ impl Fake {
         self.data(|data| {
             data.waits.retain(|status| !status["key"].as_str().unwrap().ends_with(&id))
         });
+    }
+
+    /// Sends the summary as it is now.
+    pub(crate) fn send_summary(&self) {
+        let summary = self.data(|data| data::summary(&data.waits, &data.notifications));
+        self.send("summary", &summary);
     }
 
     pub(crate) fn status(&self, index: usize) -> Value {
@@ -167,24 +185,38 @@ fn file(path: &str) -> Option<Response> {
     Some(reply(StatusCode::OK, kind, content))
 }
 
-/// Answers any request.
-async fn answer(State(api): State<Api>, request: Request) -> Result<Response, Infallible> {
+/// Answers any request. What the reply contains does not change while it is held.
+async fn answer_when_released(
+    State(api): State<Api>,
+    request: Request,
+) -> Result<Response, Infallible> {
+    let address = request.uri().to_string();
+    let mut held = api.held.subscribe();
+    let reply = answer(api, request);
+    let is_released =
+        |held: &Option<String>| held.as_ref().is_none_or(|part| !address.contains(part));
+    let _ = held.wait_for(is_released).await;
+    Ok(reply)
+}
+
+/// Answers any request at once.
+fn answer(api: Api, request: Request) -> Response {
     let path = request.uri().path().to_owned();
     if let Some(reply) = file(&path) {
-        return Ok(reply);
+        return reply;
     }
     if !api.up.borrow().0 {
-        return Ok(problem(StatusCode::SERVICE_UNAVAILABLE, "the database cannot be reached"));
+        return problem(StatusCode::SERVICE_UNAVAILABLE, "the database cannot be reached");
     }
     let stream = if path == "/api/v1/events" { Some(events(&api)) } else { None };
     let mut data = api.data.lock().unwrap();
     data.requests.push((request.method().to_string(), request.uri().to_string()));
     let expected = format!("Bearer {}", data.token);
     if request.headers().get(header::AUTHORIZATION).is_none_or(|value| value != &*expected) {
-        return Ok(problem(StatusCode::UNAUTHORIZED, "the token is missing or wrong"));
+        return problem(StatusCode::UNAUTHORIZED, "the token is missing or wrong");
     }
     let ok = |body: Value| reply(StatusCode::OK, "application/json", body.to_string());
-    Ok(match &*path {
+    match &*path {
         "/api/v1/projects" => {
             let projects = PROJECTS.map(|(id, name)| json!({"id": id, "name": name, "endpoint": "https://x", "is_paused": false}));
             ok(json!({"projects": projects}))
@@ -203,7 +235,10 @@ async fn answer(State(api): State<Api>, request: Request) -> Result<Response, In
             )
         }
         "/api/v1/waits" => ok(page(&data, request.uri().query().unwrap_or_default())),
-        "/api/v1/notifications/undelivered" => ok(json!({"notifications": data.notifications})),
+        "/api/v1/notifications/undelivered" => {
+            let undelivered = data.notifications.iter().filter(|one| data::is_undelivered(one));
+            ok(json!({"notifications": undelivered.collect::<Vec<_>>()}))
+        }
         path => match path.strip_prefix("/api/v1/waits/") {
             Some(rest) if rest.ends_with("/timeline.svg") => {
                 reply(StatusCode::OK, "image/svg+xml", TIMELINE)
@@ -224,7 +259,7 @@ async fn answer(State(api): State<Api>, request: Request) -> Result<Response, In
             }
             None => problem(StatusCode::NOT_FOUND, "unknown path"),
         },
-    })
+    }
 }
 
 /// Returns a page of the waits.

@@ -8,6 +8,8 @@
 mod browser;
 mod data;
 mod fake;
+mod news;
+mod schema;
 
 use std::{env, fs, path::PathBuf};
 
@@ -62,9 +64,11 @@ async fn take_picture(browser: &mut Browser, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_waits_are_painted_early_in_bounded_memory() {
-    const MAX_PAINT_MS: f64 = 1_000.0;
-    const MAX_ROWS_MS: f64 = 3_000.0;
+async fn rows_of_ten_thousand_waits_appear_early_in_bounded_memory() {
+    /// From the navigation until the empty form for the token is painted. It contains no waits.
+    const MAX_FORM_PAINT_MS: f64 = 1_000.0;
+    /// From the token until the first rows of waits are painted.
+    const MAX_ROWS_MS: f64 = 2_000.0;
     let fake = Fake::start((0..WAIT_COUNT).map(wait).collect()).await;
     let (mut paint, mut rows) = (f64::MAX, f64::MAX);
     // The shortest of three, because other programs may run at the same time.
@@ -80,7 +84,7 @@ async fn ten_thousand_waits_are_painted_early_in_bounded_memory() {
         let shown = browser.evaluate(&mark("first-rows")).await.as_f64().unwrap();
         rows = rows.min(shown - browser.evaluate(&mark("entered")).await.as_f64().unwrap());
     }
-    assert!(paint < MAX_PAINT_MS, "{paint} ms");
+    assert!(paint < MAX_FORM_PAINT_MS, "{paint} ms");
     assert!(rows < MAX_ROWS_MS, "{rows} ms");
 
     let Some(mut browser) = sign_in(&fake).await else { return };
@@ -112,7 +116,7 @@ async fn ten_thousand_waits_are_painted_early_in_bounded_memory() {
     browser.assert_no_errors();
     if let Some(folder) = env::var_os("CCE_JOB_SCREENSHOTS").map(PathBuf::from) {
         let figures = format!(
-            "first paint after {paint} ms, first rows {rows} ms after the token, heap {heap} bytes, \
+            "the form for the token is painted after {paint} ms, the first rows {rows} ms after the token, heap {heap} bytes, \
              {later} bytes after 50,000 events, {elements} elements\n"
         );
         fs::write(folder.join("page-figures.txt"), figures).unwrap();
