@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand};
 use etcetera::{BaseStrategy as _, choose_base_strategy};
 use ipnet::IpNet;
 use sqlx::postgres::PgConnectOptions;
@@ -67,12 +67,13 @@ To rotate tokens, change the file; the server reads it again, and ends the strea
 DATABASE_URL sets --database, and may contain a password. PGPASSWORD and PGPASSFILE are used, too.";
 
 #[derive(Args, Debug)]
+#[command(group = ArgGroup::new("source").args(["config", "sim"]).required(true))]
 pub(crate) struct ServeArguments {
     /// Projects, credentials and webhooks (TOML)
-    #[arg(long, value_name = "FILE", required_unless_present = "sim")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Wait for the jobs of a simulated cloud in this process; needs no configuration
-    #[arg(long, conflicts_with_all = ["config", "database"])]
+    #[arg(long, conflicts_with = "database")]
     pub(crate) sim: bool,
     /// Number of simulated jobs at a time
     #[arg(long, value_name = "COUNT", default_value_t = 25, conflicts_with = "config",

@@ -11,9 +11,12 @@ use anyhow::{Context as _, bail};
 use job_notify::Webhook;
 use job_store::Store;
 use sqlx::{
+    Connection as _, PgConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+
+use tokio::time::timeout;
 
 use crate::files;
 
@@ -105,6 +108,15 @@ impl Database {
         options: PgConnectOptions,
         webhook: Option<Webhook>,
     ) -> anyhow::Result<Self> {
+        let server = format!("{}:{}", options.get_host(), options.get_port());
+        // A pool reports that it timed out, and not why.
+        timeout(ACQUIRE_TIMEOUT, PgConnection::connect_with(&options))
+            .await
+            .map_err(anyhow::Error::new)
+            .and_then(|connected| Ok(connected?))
+            .with_context(|| format!("cannot connect to PostgreSQL at {server}"))?
+            .close()
+            .await?;
         let pool = PgPoolOptions::new()
             .max_connections(POSTGRES_CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT)

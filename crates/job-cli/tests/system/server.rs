@@ -296,12 +296,15 @@ async fn retry_sends_notifications_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn errors_name_the_server_and_what_to_do() {
     let unknown = |_: &Method, _: &str, _: &str| {
-        let detail = "GET /api/v1/projects lists the projects in the configuration of the server";
+        let detail = "the server has the projects production";
         problem(404, "unknown-project", "The project is not configured", detail)
     };
     let server = FakeServer::start(unknown).await;
     let rows: [(&[&str], &str); 3] = [
-        (&["ls", "--project", "x"], "replied 404 Not Found: The project is not configured: GET"),
+        (
+            &["ls", "--project", "x"],
+            "replied 404 Not Found: The project is not configured: the server has",
+        ),
         (&["watch", "x:1"], "1: http://"),
         (&["cancel", "x:1"], "1: http://"),
     ];

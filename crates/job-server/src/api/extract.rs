@@ -9,8 +9,11 @@ use job_model::ProjectId;
 use job_store::WaitKey;
 use serde::de::DeserializeOwned;
 
-use super::Api;
+use super::{Api, MAX_BODY};
 use crate::problem::{self, Problem};
+
+/// How fields begin that clients expect, and that only the configuration of the server sets.
+const SETTINGS: [&str; 6] = ["endpoint", "url", "region", "credential", "token", "project"];
 
 /// The project in a path: the name or the id of a configured project.
 pub(super) struct ProjectPath(pub(super) ProjectId);
@@ -71,8 +74,11 @@ impl<T: DeserializeOwned> FromRequestParts<Api> for Parameters<T> {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         let query = Query::from_request_parts(parts, api).await;
-        let Query(query) =
-            query.map_err(|error| Problem::new(problem::INVALID_REQUEST, error.body_text()))?;
+        let Query(query) = query.map_err(|error| {
+            let text = error.body_text();
+            let cause = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+            Problem::new(problem::INVALID_REQUEST, format!("the query: {cause}"))
+        })?;
         Ok(Self(query))
     }
 }
@@ -82,12 +88,13 @@ impl<T: DeserializeOwned + Default> FromRequest<Api> for OptionalJson<T> {
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
         let is_json = is_json(request.headers());
-        let body = Bytes::from_request(request, api).await.map_err(|error| {
-            let kind = match error.status() {
-                StatusCode::PAYLOAD_TOO_LARGE => problem::TOO_LARGE,
-                _ => problem::INVALID_REQUEST,
-            };
-            Problem::new(kind, error.body_text())
+        let body = Bytes::from_request(request, api).await;
+        let body = body.map_err(|error| match error.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                let detail = format!("a body has at most {} KiB", MAX_BODY >> 10);
+                Problem::new(problem::TOO_LARGE, detail)
+            }
+            _ => Problem::new(problem::INVALID_REQUEST, error.body_text()),
         })?;
         if body.is_empty() {
             return Ok(Self(T::default()));
@@ -97,10 +104,10 @@ impl<T: DeserializeOwned + Default> FromRequest<Api> for OptionalJson<T> {
             return Err(Problem::new(problem::NOT_JSON, detail));
         }
         serde_json::from_slice(&body).map(Self).map_err(|error| {
-            // A field such as `endpoint` is often meant to choose the service.
-            let note = if error.to_string().starts_with("unknown field") {
-                "; the project in the path names the endpoint and the credentials, which only the \
-                 configuration of the server sets"
+            let error = error.to_string();
+            let field = error.strip_prefix("unknown field `").unwrap_or_default();
+            let note = if SETTINGS.iter().any(|setting| field.starts_with(setting)) {
+                "; only the configuration of the server sets the endpoint and the credentials"
             } else {
                 ""
             };

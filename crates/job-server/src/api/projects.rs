@@ -10,6 +10,9 @@ use crate::{
     problem::{self, Problem},
 };
 
+/// Maximum number of projects that an error names.
+const MAX_NAMES: usize = 20;
+
 /// The projects whose waits requests may start.
 #[derive(Clone, Debug)]
 pub(crate) struct Projects(Vec<Project>);
@@ -28,8 +31,9 @@ impl Projects {
         let is_meant = |known: &&Project| known.name == project || known.id.as_str() == project;
         let found = self.0.iter().find(is_meant).map(|known| known.id.clone());
         found.ok_or_else(|| {
-            let detail =
-                "GET /api/v1/projects lists the projects in the configuration of the server";
+            let names: Vec<_> = self.0.iter().map(|known| &*known.name).take(MAX_NAMES).collect();
+            let more = if self.0.len() > MAX_NAMES { ", and others" } else { "" };
+            let detail = format!("the server has the projects {}{more}", names.join(", "));
             Problem::new(problem::UNKNOWN_PROJECT, detail)
         })
     }

@@ -98,7 +98,8 @@ pub(crate) async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
         arguments.max_connections as usize,
         Duration::from_secs(arguments.write_timeout),
     );
-    let listener = listener.with_context(|| format!("cannot listen on {}", arguments.listen))?;
+    let listener = listener
+        .with_context(|| format!("cannot listen on {}, which --listen sets", arguments.listen))?;
     let address = listener.address()?;
 
     let observer = WorkerObserver::new(observer);

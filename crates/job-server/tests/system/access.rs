@@ -188,6 +188,7 @@ fn large_requests_are_refused() {
     let reply = server.send("PUT", path, &body);
     assert_eq!(reply.status, 413, "{}", reply.body);
     assert!(reply.body.contains("/problems/too-large"));
+    assert!(reply.body.contains("a body has at most 64 KiB"), "{}", reply.body);
 
     // The length is not announced.
     let mut stream = TcpStream::connect(server.address).unwrap();
