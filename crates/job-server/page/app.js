@@ -134,14 +134,21 @@ for (const [id, step] of [["previous", -1], ["next", 1]]) {
 
 // ---------------------------------------------------------------------------------------- one wait
 
-$("detail-close").addEventListener("click", () => $("detail").close());
+/** Closes the view at once. The event `close` comes later, when another wait may be open. */
+function closeDetail() {
+  detail.dropDetail();
+  $("detail").close();
+  if (location.hash) history.replaceState(null, "", location.pathname + location.search);
+}
+
+$("detail-close").addEventListener("click", closeDetail);
 // A click beside the dialog closes it.
 $("detail").addEventListener("click", event => {
-  if (event.target === $("detail")) $("detail").close();
+  if (event.target === $("detail")) closeDetail();
 });
+// The Escape key closes the dialog, but not the view.
 $("detail").addEventListener("close", () => {
-  detail.dropDetail();
-  if (location.hash) history.replaceState(null, "", location.pathname + location.search);
+  if (detail.isOpen() && !$("detail").open) closeDetail();
 });
 addEventListener("hashchange", detail.followHash);
 

@@ -40,6 +40,9 @@ export function dropDetail() {
   open = null;
 }
 
+/** Returns whether a view is open. */
+export const isOpen = () => open !== null;
+
 /** Shows the new status of a wait, if its view is open. */
 export function handleWait(status) {
   open?.handleWait(status);

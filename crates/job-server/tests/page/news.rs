@@ -164,5 +164,11 @@ async fn an_open_wait_is_read_again_and_keeps_its_document() {
     browser.until_text("#detail-title .badge", "canceled").await;
     assert_eq!(browser.count("#detail .badge[data-kind=canceled]").await, 1);
     assert!(!browser.text("#attention").await.contains("node-3"));
+    // A wait that is opened before the event about the closed one stays open.
+    let script =
+        format!("document.getElementById('detail-close').click(); location.hash = '{hash}'");
+    browser.evaluate(&script).await;
+    browser.until_text("#detail-title .badge", "canceled").await;
+    assert_eq!(browser.evaluate("document.getElementById('detail').open").await, true);
     browser.assert_no_errors();
 }
