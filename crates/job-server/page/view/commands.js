@@ -21,11 +21,8 @@ export function waitCommands(wait) {
   ];
 }
 
-/** Sends a notification again. `cce-job` has no command for this. The shell has the token in a variable. */
-export function retryCommand(id) {
-  const url = new URL(`api/v1/notifications/${encodeURIComponent(id)}/retry`, BASE).href;
-  return `curl -X POST -H "Authorization: Bearer $CCE_JOB_SERVER_TOKEN" ${quote(url)}`;
-}
+/** Sends a notification again. */
+export const retryCommand = id => `cce-job retry ${quote(id)} ${SERVER}`;
 
 /** Returns a command line with its label and a button that copies it. */
 export function commandElement(label, line) {

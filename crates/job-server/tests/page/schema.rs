@@ -7,17 +7,13 @@ use crate::{
     fake::POLICY,
 };
 
-/// Adds to the schemas of objects that they have no other fields. The counts of notifications may have more.
+/// Adds to the schemas of objects that they have no other fields.
 fn close(schema: &mut Value) {
     if let Some(fields) = schema.as_object_mut() {
         if fields.contains_key("properties") && !fields.contains_key("additionalProperties") {
             fields.insert("additionalProperties".into(), false.into());
         }
-        for (name, value) in fields {
-            if name != "notifications" {
-                close(value);
-            }
-        }
+        fields.values_mut().for_each(close);
     }
     schema.as_array_mut().into_iter().flatten().for_each(close);
 }
