@@ -140,17 +140,16 @@ impl Worker {
 
     /// Sets whether lists of jobs are read. They are by default. Use the same setting in all workers.
     ///
-    /// The list of each project with at least ten waits is read, and as long as that saves requests also
-    /// with fewer. One request shows many jobs, so a
-    /// list is read more often the more jobs are likely to end, at most every two seconds, with slots
-    /// of the budget. If a row shows that a job has changed or ended, the job is read next. No outcome
-    /// comes from a list.
+    /// One request for a list shows many jobs. Workers read the list of each project with at least ten
+    /// waits, and that of a smaller project while it saves requests. They read it at most every two
+    /// seconds, and more often the more jobs are likely to end. Its requests are part of the budget. If a
+    /// row shows that a job has changed or ended, the job is read next. No outcome comes from a list.
     ///
-    /// Each change that a job's own reading shows and that the list shows as well makes the readings
-    /// of the jobs in the list rarer: up to one in 300 s, instead of 60 s. A list that lacks a change,
-    /// is refused, takes longer than 5 s, is larger than 4 MiB or cannot be read is not read for a
-    /// minute, then for two, and so on up to an hour. Its jobs are then read as without it. So an end
-    /// that a list does not show is read at most 300 s later, if the budget permits that.
+    /// While a list shows the changes that the jobs' own readings show, these readings become rarer: up
+    /// to one in 300 s, instead of 60 s. So an end that the list does not show is read at most 300 s
+    /// later, if the budget permits that. A list is not read for a minute if it lacks a change, is
+    /// refused, takes longer than 5 s, is larger than 4 MiB or cannot be read; then for two minutes, and
+    /// so on up to an hour. Meanwhile its jobs are read as if there were no list.
     ///
     /// The default [`schedule`](Self::schedule) also learns from the rows how long other jobs took,
     /// except on loopback.
