@@ -6,7 +6,7 @@
 //!
 //! An engine that also reads lists of jobs compares their rows with the jobs' own readings
 //! ([`RowState`]), counts how often the list was right ([`ListEvidence`]), and passes the result to
-//! [`StoredWait::step_listed`]. From the [`Forecast`] of each job follows when it reads the list again.
+//! [`StoredWait::step_listed`]. The [`Forecast`]s of the jobs show when to read the list again.
 
 mod wait_key;
 mod stored_wait;

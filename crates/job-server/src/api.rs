@@ -152,8 +152,8 @@ async fn check_host(State(api): State<Api>, request: Request, next: Next) -> Res
     Problem::new(problem::UNKNOWN_HOST, detail).into_response()
 }
 
-/// Returns whether a request names at least one host, and all its hosts are allowed. A request can have
-/// a host in its URL, and other ones in several headers.
+/// Returns whether a request names at least one host, and all its hosts are allowed. A request can name
+/// hosts in its URL and in each header `Host`.
 fn is_host_allowed(allowed: &AllowedHosts, request: &Request) -> bool {
     let headers = request.headers().get_all(header::HOST).iter().map(HeaderValue::to_str);
     let authority = request.uri().authority().map(|authority| Ok(authority.as_str()));

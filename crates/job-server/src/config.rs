@@ -96,8 +96,8 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// Returns an error if the file cannot be read, is larger than 1 MiB, is not TOML, has an unknown field, or names a
-    /// project twice.
+    /// Returns an error if the file cannot be read, is larger than 1 MiB, is not TOML, has an unknown
+    /// field, or names a project twice.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let context = || format!("cannot use the configuration {}", path.display());
         let (text, _) = files::read(path).with_context(context)?;
@@ -190,8 +190,8 @@ impl WebhooksConfig {
     }
 }
 
-/// Returns an error with the line of a mistake. It does not contain the line itself or a value, which may be
-/// a secret that was written in place of a reference.
+/// Returns an error with the line and the column of a mistake. It contains no value, because a value may
+/// be a secret that was written in place of a reference.
 fn explain(text: &str, error: &toml::de::Error) -> anyhow::Error {
     let message = error.message();
     let with_value = ["invalid type", "invalid value", "unknown variant"];

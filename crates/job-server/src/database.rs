@@ -108,15 +108,14 @@ impl Database {
         options: PgConnectOptions,
         webhook: Option<Webhook>,
     ) -> anyhow::Result<Self> {
-        let server = format!("{}:{}", options.get_host(), options.get_port());
         // A pool reports that it timed out, and not why.
-        timeout(ACQUIRE_TIMEOUT, PgConnection::connect_with(&options))
-            .await
-            .map_err(anyhow::Error::new)
-            .and_then(|connected| Ok(connected?))
-            .with_context(|| format!("cannot connect to PostgreSQL at {server}"))?
-            .close()
-            .await?;
+        check_connection(&options).await.with_context(|| {
+            let port = options.get_port();
+            match options.get_socket() {
+                Some(folder) => format!("cannot connect to PostgreSQL at {}", folder.display()),
+                None => format!("cannot connect to PostgreSQL at {}:{port}", options.get_host()),
+            }
+        })?;
         let pool = PgPoolOptions::new()
             .max_connections(POSTGRES_CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -126,6 +125,12 @@ impl Database {
         let store = Store::postgres(pool).await.context("cannot use PostgreSQL")?;
         Ok(Self { store: with_webhook(store, webhook), _lock: None })
     }
+}
+
+/// Connects once, and closes the connection.
+async fn check_connection(options: &PgConnectOptions) -> anyhow::Result<()> {
+    let connection = timeout(ACQUIRE_TIMEOUT, PgConnection::connect_with(options)).await??;
+    Ok(connection.close().await?)
 }
 
 fn cannot_open(file: &Path) -> String {

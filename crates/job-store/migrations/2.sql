@@ -23,7 +23,7 @@ ALTER TABLE cce_waits ADD COLUMN listed TEXT;
 ALTER TABLE cce_waits ADD COLUMN reading TEXT;
 -- 1 if the list replaces readings of the job, while it is trusted.
 ALTER TABLE cce_waits ADD COLUMN covered BIGINT NOT NULL DEFAULT 0;
-CREATE INDEX cce_waits_active ON cce_waits (project) WHERE outcome IS NULL;
+CREATE INDEX cce_waits_active ON cce_waits (project) WHERE outcome IS NULL AND paused = 0;
 
 -- 0 while the list is not read, because it would show too few jobs.
 ALTER TABLE cce_lists ADD COLUMN active BIGINT NOT NULL DEFAULT 1;

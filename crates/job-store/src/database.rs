@@ -158,8 +158,8 @@ impl Database {
         match &self.pool {
             #[cfg(feature = "postgres")]
             Pool::Postgres(pool) => {
-                // A commit waits for the disk only if its transaction has logged something. This
-                // message is in the log for nobody, locks nothing, and needs no privilege.
+                // A commit waits for the disk only if its transaction has written to the log. This
+                // message does so, locks nothing, and needs no privilege. No program reads it.
                 let message = "SELECT pg_logical_emit_message(true, 'job-store', '')";
                 sqlx::query(message).execute(pool).await?;
             }

@@ -332,7 +332,7 @@ impl Worker {
         self
     }
 
-    /// Reads the lists that are due, as `run` does. Returns how long none is due.
+    /// Reads the lists that are due, as `run` does. Returns the time until the next one is due.
     pub(crate) async fn read_list(&self, is_search: bool) -> Duration {
         if !self.reads_lists {
             return Duration::MAX;

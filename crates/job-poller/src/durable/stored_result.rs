@@ -110,4 +110,26 @@ mod tests {
             assert_eq!(answered.collect::<Vec<_>>(), expected, "{outcome}");
         }
     }
+
+    #[test]
+    fn the_success_of_an_earlier_version_follows_from_the_outcome() {
+        let rows = [
+            ("succeeded", None, true),
+            ("ready", None, true),
+            ("gone", None, true),
+            ("gone", Some(false), false),
+            ("gone", Some(true), true),
+            ("failed", None, false),
+            ("broken", None, false),
+            ("stopped", None, false),
+        ];
+        for (outcome, stored, expected) in rows {
+            let result = StoredResult::from_parts(outcome.into(), true, stored, String::new());
+            assert_eq!(result.is_success(), expected, "{outcome} {stored:?}");
+            let text = serde_json::to_string(&result).unwrap();
+            assert_eq!(serde_json::from_str::<StoredResult>(&text).unwrap(), result);
+        }
+        let earlier = r#"{"outcome": "gone", "has_job_ended": true, "body": "{}"}"#;
+        assert!(serde_json::from_str::<StoredResult>(earlier).unwrap().is_success());
+    }
 }

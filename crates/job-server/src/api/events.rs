@@ -187,7 +187,9 @@ impl Subscription {
                     }
                     Err(RecvError::Closed) => return None,
                 }),
-                () = self.clock.sleep(KEEP_ALIVE_INTERVAL.saturating_sub(quiet)) => return Some(StreamEvent::KeepAlive),
+                () = self.clock.sleep(KEEP_ALIVE_INTERVAL.saturating_sub(quiet)) => {
+                    return Some(StreamEvent::KeepAlive);
+                }
             }
         }
     }

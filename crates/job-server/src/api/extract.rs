@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use super::{Api, MAX_BODY};
 use crate::problem::{self, Problem};
 
-/// How fields begin that clients expect, and that only the configuration of the server sets.
-const SETTINGS: [&str; 6] = ["endpoint", "url", "region", "credential", "token", "project"];
+/// The beginnings of field names that a client may try, but that only the configuration sets.
+const SETTINGS: [&str; 5] = ["endpoint", "url", "region", "credential", "token"];
 
 /// The project in a path: the name or the id of a configured project.
 pub(super) struct ProjectPath(pub(super) ProjectId);

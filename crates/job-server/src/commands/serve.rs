@@ -161,7 +161,8 @@ async fn serve(
         ended = worker_failed => Some(ended),
     };
     if let Some(ended) = ended {
-        let error = ended.err().map_or_else(|| "it ended".to_owned(), |error| error.to_string());
+        let error =
+            ended.err().map_or_else(|| "it ended early".to_owned(), |error| error.to_string());
         tracing::error!(error, "the worker has failed, so the server stops");
         bail!("the worker that reads the jobs has failed: {error}");
     }
@@ -301,7 +302,7 @@ mod tests {
         assert!(error.to_string().contains("a defect"), "{error}");
         let mut worker = tokio::spawn(async {});
         let error = serve(pending(), &mut worker, &stop).await.unwrap_err();
-        assert!(error.to_string().contains("it ended"), "{error}");
+        assert!(error.to_string().contains("it ended early"), "{error}");
     }
 
     #[tokio::test]

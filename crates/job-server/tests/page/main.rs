@@ -8,8 +8,8 @@
 mod browser;
 mod data;
 mod fake;
-mod news;
 mod schema;
+mod updates;
 
 use std::{env, fs, path::PathBuf};
 
@@ -155,6 +155,8 @@ async fn hostile_texts_stay_text() {
         // A quotation mark in an id stays inside of the argument.
         let command = browser.text("#detail .commands code").await;
         assert!(command.contains("it'\\''s"), "{command}");
+        let retry = browser.text("#detail .notices code").await;
+        assert!(retry.starts_with("cce-job retry n-1 --server http"), "{retry}");
         // The icon of the page and the timeline.
         let images = browser.evaluate("[...document.images].map(image => image.src)").await;
         let images = images.as_array().unwrap();

@@ -69,9 +69,11 @@ fn all_waits_end_after_a_kill_with_sqlite() {
     finish(&setup.start(), &jobs);
 }
 
-/// Returns the settings of a server whose cloud accepts connections and never replies, and the
-/// connections.
-fn silent_cloud() -> (Setup, mpsc::Receiver<io::Result<TcpStream>>) {
+/// The connections to a cloud that never replies.
+type Attempts = mpsc::Receiver<io::Result<TcpStream>>;
+
+/// Starts a server whose cloud never replies, and a wait. Returns when its attempt is in flight.
+fn server_with_attempt_in_flight() -> (Setup, Server, Attempts, TcpStream) {
     let cloud = TcpListener::bind("127.0.0.1:0").unwrap();
     let setup = Setup::new(&[]).variable("TOKEN", "token");
     let config = setup.path("server.toml");
@@ -84,15 +86,15 @@ fn silent_cloud() -> (Setup, mpsc::Receiver<io::Result<TcpStream>>) {
     let setup = setup.argument("--config").argument(config.display().to_string());
     let (sender, attempts) = mpsc::channel();
     thread::spawn(move || cloud.incoming().try_for_each(|stream| sender.send(stream)));
-    (setup, attempts)
+    let server = setup.start();
+    assert_eq!(server.send("PUT", "/api/v1/waits/sim/job", "").status, 200);
+    let first = attempts.recv_timeout(READ_TIMEOUT).unwrap().unwrap();
+    (setup, server, attempts, first)
 }
 
 #[test]
 fn an_attempt_in_flight_is_repeated_at_once_after_a_kill_with_sqlite() {
-    let (setup, attempts) = silent_cloud();
-    let server = setup.start();
-    assert_eq!(server.send("PUT", "/api/v1/waits/sim/job", "").status, 200);
-    let first = attempts.recv_timeout(READ_TIMEOUT).unwrap();
+    let (setup, server, attempts, first) = server_with_attempt_in_flight();
     server.kill();
     let _server = setup.start();
     // The lease of the first attempt lasts for a minute.
@@ -162,10 +164,7 @@ fn a_signal_ends_streams_and_the_process() {
 
 #[test]
 fn a_second_signal_ends_the_process_at_once() {
-    let (setup, attempts) = silent_cloud();
-    let server = setup.start();
-    assert_eq!(server.send("PUT", "/api/v1/waits/sim/job", "").status, 200);
-    let _first = attempts.recv_timeout(READ_TIMEOUT).unwrap();
+    let (_setup, server, _attempts, _first) = server_with_attempt_in_flight();
     server.terminate();
     eventually(|| server.log(), |log| log.contains("a second signal ends the process"));
     server.terminate();

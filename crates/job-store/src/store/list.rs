@@ -53,8 +53,8 @@ const CHUNK: u32 = 50;
 /// A page ends after this many bytes of the database's rows.
 const MAX_PAGE_BYTES: usize = 4 << 20;
 
-/// A wait is overdue if its attempt has been due for longer than this. A request that is queued waits for a
-/// shorter time.
+/// A wait is overdue if its attempt has been due for longer than this. A request that is queued waits
+/// for a shorter time.
 pub(super) const OVERDUE_AFTER: Duration = Duration::from_secs(120);
 
 impl ListQuery {

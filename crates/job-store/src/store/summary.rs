@@ -37,11 +37,13 @@ pub struct WaitCounts {
     pub active: usize,
     /// Active waits of paused projects.
     pub paused: usize,
-    /// Active waits whose attempt has been due for more than two minutes, except those of paused projects.
+    /// Active waits whose attempt has been due for more than two minutes, except those of paused
+    /// projects.
     pub overdue: usize,
     /// Waits that have reached their goal.
     pub succeeded: usize,
-    /// Waits whose job has failed, or whose cluster or node is broken, or gone and should be ready.
+    /// Waits whose job has failed, whose cluster or node is broken, or whose cluster or node is gone
+    /// although it should be ready.
     pub failed: usize,
     /// Waits that stopped before the job ended.
     pub stopped: usize,

@@ -127,7 +127,8 @@ impl Worker {
         transaction.commit().await
     }
 
-    /// Reads one list, if one is due and the budget permits it. Returns how long none is due.
+    /// Reads one list, if one is due and the budget permits it. Returns the time until the next one is
+    /// due.
     pub(super) async fn read_due_list(&self) -> Result<Duration, StoreError> {
         let mut transaction = self.store.database.begin_read().await?;
         let now = transaction.now().await?;
@@ -162,7 +163,7 @@ impl Worker {
         Ok(Duration::ZERO)
     }
 
-    /// Does not read the list of a project any more whose waits have ended or are paused.
+    /// Stops reading the list of a project whose waits all have ended or are paused.
     async fn remove_list(&self, project: &ProjectId, now: Timestamp) -> Result<(), StoreError> {
         let mut transaction = self.store.database.begin().await?;
         transaction.lock_project(project, false).await?;
@@ -174,7 +175,7 @@ impl Worker {
         state.read_at = None;
         let sql = "UPDATE cce_lists SET active = 0, missed = NULL, state = $2 WHERE project = $1";
         transaction.execute(sql, &[project.into(), (&to_json(&state)?).into()]).await?;
-        // The paused waits, which are due when the project is resumed.
+        // These waits are paused. They are read at once when the project is resumed.
         let sql = "UPDATE cce_waits SET listed = NULL, covered = 0, \
                    due = CASE WHEN covered = 1 AND due > $2 THEN $2 ELSE due END \
                    WHERE project = $1 AND outcome IS NULL AND listed IS NOT NULL";
@@ -293,8 +294,8 @@ impl Worker {
     }
 }
 
-/// Compares the rows with the jobs' own readings, and makes the attempts due whose jobs have changed.
-/// Returns when the list is read next, which is never if the project has few waits.
+/// Compares the rows with the jobs' own readings. If a job has changed, its next attempt becomes due.
+/// Returns the time until the next reading of the list, or `None` if the project has too few waits.
 async fn read_rows(
     transaction: &mut Transaction,
     due: &DueList,

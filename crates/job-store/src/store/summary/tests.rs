@@ -62,6 +62,10 @@ async fn a_wait_whose_objects_are_gone_failed_if_they_should_be_ready() {
     let bed = TestBed::new(&[SUCCESS]).await;
     bed.store.watch(&key("a"), &Watch::new()).await.unwrap();
     bed.run_until(10).await;
+    let mut transaction = bed.store.database.begin_read().await.unwrap();
+    let row = transaction.row("SELECT is_success FROM cce_waits", &[]).await.unwrap().unwrap();
+    assert_eq!(row.opt_int("is_success").unwrap(), Some(1), "it is stored, and not derived");
+    drop(transaction);
     for (is_success, succeeded, failed) in [(true, 1, 0), (false, 0, 1)] {
         let mut transaction = bed.store.database.begin().await.unwrap();
         let sql = "UPDATE cce_waits SET outcome = 'gone', is_success = $1";

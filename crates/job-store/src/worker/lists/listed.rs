@@ -29,12 +29,13 @@ pub(super) struct Listed {
 #[serde(rename_all = "snake_case")]
 enum News {
     None,
-    /// It does. The job is read next, which ends with this tick at the earliest.
+    /// The row shows a change, so the job is read next. It has been read when the tick is at least
+    /// `read_at_tick`.
     Some {
         read_at_tick: i64,
         is_late: bool,
     },
-    /// It does, but the job was read since, and the reading did not confirm it.
+    /// The row shows a change, but a reading of the job since then did not confirm it.
     Unconfirmed,
 }
 

@@ -117,7 +117,7 @@ impl ProjectWait {
     }
 }
 
-/// Forgets what the list has shown, and lets the jobs be read as without it.
+/// Forgets what the list has shown, and plans the readings of its jobs as if there were no list.
 pub(super) async fn forget_rows(
     transaction: &mut Transaction,
     project: &str,
@@ -134,7 +134,7 @@ pub(super) async fn forget_rows(
     transaction.execute(sql, &[project.into()]).await.map(drop)
 }
 
-/// Makes the next attempt of a wait due when it would be without the list, if that is earlier.
+/// Plans the next attempt of a wait as if there were no list, unless it is due earlier.
 async fn plan_without_list(
     transaction: &mut Transaction,
     key: &String,

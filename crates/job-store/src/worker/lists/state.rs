@@ -44,7 +44,7 @@ const TEST_INTERVAL_SECS: (f64, f64) = (2.0, 60.0);
 /// The urgency of a job that was not read yet: such jobs take four minutes on average.
 const UNKNOWN_URGENCY: f64 = 0.0645;
 
-/// A list that is so large that it may only be read less often than this replaces no readings.
+/// The longest pause between two readings of a list that replaces readings of its jobs.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 
 impl<'a> Jobs<'a> {
@@ -67,9 +67,9 @@ impl ListState {
     /// of its jobs. Returns `None` if the list is not read any more, because it would show too few
     /// jobs.
     ///
-    /// A request that shows *n* jobs costs each of them a part of its price, so the list is read when
-    /// the most urgent job would be read at this part of the price. Before the list has proved fresh,
-    /// or if it does not save requests, it is read as rarely as a test needs.
+    /// The jobs of a list share the price of its request. The list is read when the most urgent job
+    /// would be read for its share of the price. A list that has not proved fresh, or that does not save
+    /// requests, is read only as often as a test of it needs.
     pub(super) fn plan(
         &mut self,
         jobs: &Jobs<'_>,
